@@ -1,0 +1,35 @@
+# collimate_module(<name> SOURCES <file>... [USES <module>...] [LINKS <target>...] [LIBTORCH] [PURE])
+#
+# Makes collimate_<name>. USES are the allowed edges of docs/design.md; LIBTORCH joins the shared precompiled header;
+# PURE states that neither MPI nor libtorch is linked (a test reads the binaries to hold us to it).
+function(collimate_module name)
+  cmake_parse_arguments(arg "LIBTORCH;PURE" "" "SOURCES;USES;LINKS" ${ARGN})
+  set(target collimate_${name})
+  add_library(${target} STATIC ${arg_SOURCES})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(${target} PUBLIC fmt::fmt-header-only PRIVATE collimate_warnings)
+  foreach(used IN LISTS arg_USES)
+    target_link_libraries(${target} PUBLIC collimate_${used})
+  endforeach()
+  target_link_libraries(${target} PUBLIC ${arg_LINKS})
+  if(arg_LIBTORCH)
+    collimate_use_libtorch(${target})
+  endif()
+endfunction()
+
+# Links libtorch and takes the shared precompiled header.
+function(collimate_use_libtorch target)
+  target_link_libraries(${target} PUBLIC collimate::libtorch)
+  if(COLLIMATE_PRECOMPILED_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM collimate_torch_header)
+  endif()
+endfunction()
+
+if(COLLIMATE_PRECOMPILED_HEADERS)
+  file(WRITE ${PROJECT_BINARY_DIR}/torch_header.cpp "")
+  add_library(collimate_torch_header OBJECT ${PROJECT_BINARY_DIR}/torch_header.cpp)
+  target_link_libraries(collimate_torch_header PRIVATE
+    collimate::libtorch collimate_warnings fmt::fmt-header-only)
+  target_precompile_headers(collimate_torch_header PRIVATE
+    <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <fmt/format.h> <vector> <string> <memory>)
+endif()

@@ -1,0 +1,66 @@
+# Registration of tests. Every test has a label (unit, mpi, parity, e2e, tools, lint) and a time-out.
+find_package(GTest REQUIRED)
+
+# collimate_add_unit_test(<name> SOURCES <file>... USES <module>... [LIBTORCH] [TIMEOUT s]): one binary, no MPI_Init.
+function(collimate_add_unit_test name)
+  cmake_parse_arguments(arg "LIBTORCH" "TIMEOUT" "SOURCES;USES" ${ARGN})
+  collimate_test_binary(${name} "${arg_SOURCES}" "${arg_USES}" ${arg_LIBTORCH})
+  target_link_libraries(${name} PRIVATE GTest::gmock_main)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OMP_NUM_THREADS=1)
+endfunction()
+
+# collimate_add_mpi_test(<name> SOURCES <file>... USES <module>... RANKS 1 2 4 [TIMEOUT s]): one test a rank count, named
+# <name>.np<count>. The binary gets the count and fails when it runs with another. mpirun ends before CTest would, so that
+# no rank is orphaned.
+function(collimate_add_mpi_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;RANKS" ${ARGN})
+  collimate_test_binary(${name} "${arg_SOURCES};${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp" "${arg_USES};comm" TRUE)
+  target_link_libraries(${name} PRIVATE GTest::gmock)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  math(EXPR launcher_timeout "${arg_TIMEOUT} - 10")
+  foreach(ranks IN LISTS arg_RANKS)
+    add_test(NAME ${name}.np${ranks}
+      COMMAND ${PROJECT_SOURCE_DIR}/launch/mpirun -n ${ranks} --timeout ${launcher_timeout}
+              $<TARGET_FILE:${name}> --expected-ranks=${ranks})
+    set_tests_properties(${name}.np${ranks} PROPERTIES
+      LABELS mpi TIMEOUT ${arg_TIMEOUT} PROCESSORS 2 ENVIRONMENT OMP_NUM_THREADS=1)
+  endforeach()
+endfunction()
+
+# collimate_add_python_test(<name> LABEL <label> FILES <file>... [TIMEOUT s] [PROCESSORS n] [SLOW]): pytest of .venv; the
+# tests find the binaries through COLLIMATE_BUILD.
+function(collimate_add_python_test name)
+  cmake_parse_arguments(arg "SLOW" "LABEL;TIMEOUT;PROCESSORS" "FILES" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  if(NOT arg_PROCESSORS)
+    set(arg_PROCESSORS 1)
+  endif()
+  if(arg_SLOW)
+    list(APPEND arg_LABEL slow)
+  endif()
+  add_test(NAME ${name}
+    COMMAND ${PROJECT_SOURCE_DIR}/.venv/bin/python -m pytest -q -p no:cacheprovider ${arg_FILES}
+    WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS}
+    ENVIRONMENT "COLLIMATE_BUILD=${PROJECT_BINARY_DIR};PYTHONPATH=${PROJECT_SOURCE_DIR}/tools:${PROJECT_SOURCE_DIR}/tests/support")
+endfunction()
+
+function(collimate_test_binary name sources uses libtorch)
+  add_executable(${name} ${sources})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE collimate_warnings fmt::fmt-header-only)
+  foreach(used IN LISTS uses)
+    target_link_libraries(${name} PRIVATE collimate_${used})
+  endforeach()
+  if(libtorch)
+    collimate_use_libtorch(${name})
+  endif()
+endfunction()
