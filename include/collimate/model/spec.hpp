@@ -44,12 +44,15 @@ struct ModelSpec {
   bool mlp_bias = false;
   bool qk_norm = false;  ///< RMSNorm over each head of q and k, before RoPE.
   RopeSpec rope;
-  /// Sliding window of each layer, in tokens with the query's own: key j is visible to query i iff i - window < j <= i.
-  std::vector<std::optional<std::int64_t>> windows;
+  /// Sliding window in tokens, the query's own included: key j is visible to query i iff i - window < j <= i.
+  std::optional<std::int64_t> sliding_window;
+  std::vector<bool> windowed_layers;  ///< [num_layers], all false without a sliding window.
   /// dtype that config.json declares: float32, float64, bfloat16 or float16. The files' own dtypes are what counts.
   std::optional<std::string> declared_dtype;
 
   bool operator==(const ModelSpec&) const = default;
+  /// The sliding window of one layer, or nullopt for full causal attention.
+  [[nodiscard]] std::optional<std::int64_t> window_of_layer(std::int64_t layer_index) const;
 };
 
 /// Reads config.json as transformers 4 or 5 writes it; missing keys get transformers' defaults, but for the five sizes

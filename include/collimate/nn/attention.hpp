@@ -7,7 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "collimate/data/microbatch.hpp"
+#include "collimate/data/segment.hpp"
 
 namespace collimate {
 
