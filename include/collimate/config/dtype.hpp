@@ -1,0 +1,14 @@
+#pragma once
+// The element type that weights and activations have during computation, as a configuration names it.
+
+#include "collimate/config/enum_names.hpp"
+
+namespace collimate {
+
+enum class ComputeDtype { kFloat32, kFloat64 };
+
+template <>
+inline constexpr auto enum_names<ComputeDtype> =
+    std::to_array<EnumName<ComputeDtype>>({{ComputeDtype::kFloat32, "float32"}, {ComputeDtype::kFloat64, "float64"}});
+
+}  // namespace collimate

@@ -1,0 +1,38 @@
+#pragma once
+// Sections `reference` and `checkpoint` of the configuration: what is kept on disk about the frozen model and the run.
+
+#include <optional>
+#include <string>
+
+#include "collimate/config/dtype.hpp"
+#include "collimate/config/fields.hpp"
+
+namespace collimate {
+
+struct ReferenceConfig {
+  std::optional<std::string> path;    ///< a Hugging Face folder; unset: model.path
+  std::optional<std::string> store;   ///< the reference store (HDF5)
+  std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
+
+  bool operator==(const ReferenceConfig&) const = default;
+
+  static constexpr auto fields() {
+    return std::tuple{field("path", &ReferenceConfig::path, Role::kOperational, FilePath{}),
+                      field("store", &ReferenceConfig::store, Role::kOperational, FilePath{}),
+                      field("dtype", &ReferenceConfig::dtype, Role::kIdentity)};
+  }
+};
+
+struct CheckpointConfig {
+  int save_steps = 200;      ///< optimizer steps between checkpoints
+  int save_total_limit = 3;  ///< how many of the newest are kept
+
+  bool operator==(const CheckpointConfig&) const = default;
+
+  static constexpr auto fields() {
+    return std::tuple{field("save_steps", &CheckpointConfig::save_steps, Role::kOperational, at_least(1)),
+                      field("save_total_limit", &CheckpointConfig::save_total_limit, Role::kOperational, at_least(1))};
+  }
+};
+
+}  // namespace collimate

@@ -1,0 +1,26 @@
+#pragma once
+// Section `train` of the configuration: how long training goes and when it evaluates.
+
+#include <cstdint>
+
+#include "collimate/config/fields.hpp"
+
+namespace collimate {
+
+struct TrainConfig {
+  double num_train_epochs = 1.0;
+  std::int64_t max_steps = -1;    ///< optimizer steps; -1: as num_train_epochs says
+  std::int64_t eval_steps = 500;  ///< optimizer steps between evaluations
+  std::uint64_t seed = 17;        ///< of the order of pairs
+
+  bool operator==(const TrainConfig&) const = default;
+
+  static constexpr auto fields() {
+    return std::tuple{field("num_train_epochs", &TrainConfig::num_train_epochs, Role::kSchedule, above(0)),
+                      field("max_steps", &TrainConfig::max_steps, Role::kSchedule, CountOrUnlimited{}),
+                      field("eval_steps", &TrainConfig::eval_steps, Role::kSchedule, at_least(1)),
+                      field("seed", &TrainConfig::seed, Role::kIdentity)};
+  }
+};
+
+}  // namespace collimate
