@@ -25,6 +25,9 @@ class UniqueHandle {
   [[nodiscard]] Raw get() const noexcept { return raw_; }
   [[nodiscard]] explicit operator bool() const noexcept { return raw_ != Traits::null(); }
 
+  /// Gives up ownership without closing, for a close whose result matters.
+  [[nodiscard]] Raw release() noexcept { return std::exchange(raw_, Traits::null()); }
+
   void reset(Raw raw = Traits::null()) noexcept {
     if (raw_ != Traits::null()) Traits::close(raw_);
     raw_ = raw;

@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <vector>
+
+#include "hdf5_call.hpp"
+
+namespace collimate {
+
+namespace {
+
+using detail::native_type;
+
+template <class Function>
+auto write_call(std::string_view place, Function&& function) {
+  return detail::hdf5_call<Error>(place, std::forward<Function>(function));
+}
+
+template <class Function>
+Hdf5Handle write_handle(std::string_view place, Function&& function) {
+  return Hdf5Handle(write_call(place, std::forward<Function>(function)));
+}
+
+Hdf5Handle create_file(const std::string& path) {
+  const Hdf5Handle access = write_handle(path, [] { return H5Pcreate(H5P_FILE_ACCESS); });
+  write_call(path, [&] { return H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110); });
+  write_call(path, [&] { return H5Pset_file_locking(access.get(), 0, 1); });
+  return Hdf5Handle(detail::hdf5_call<InputError>(fmt::format("{}: cannot be written", path), [&] {
+    return H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get());
+  }));
+}
+
+/// Chunks of about 256 KiB along the first dim: the unit that a checksum covers and that a range read loads.
+std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, std::size_t element_bytes) {
+  constexpr hsize_t kChunkBytes = 1U << 18U;
+  std::vector<hsize_t> chunk = shape;
+  const hsize_t row_bytes =
+      std::accumulate(shape.begin() + 1, shape.end(), hsize_t{element_bytes}, std::multiplies<>());
+  chunk[0] = std::clamp<hsize_t>(kChunkBytes / std::max<hsize_t>(row_bytes, 1), 1, std::max<hsize_t>(shape[0], 1));
+  return chunk;
+}
+
+Hdf5Handle creation_properties(const std::string& place, const std::vector<hsize_t>& chunk) {
+  Hdf5Handle properties = write_handle(place, [] { return H5Pcreate(H5P_DATASET_CREATE); });
+  const hid_t id = properties.get();
+  write_call(place, [&] { return H5Pset_chunk(id, static_cast<int>(chunk.size()), chunk.data()); });
+  write_call(place, [&] { return H5Pset_fletcher32(id); });
+  write_call(place, [&] { return H5Pset_obj_track_times(id, false); });
+  // The rest of a partly used chunk must not be whatever lay in memory: equal content is equal bytes.
+  write_call(place, [&] { return H5Pset_fill_time(id, H5D_FILL_TIME_ALLOC); });
+  return properties;
+}
+
+/// `type` is the type both in memory and in the file; an HDF5 constant or an own handle.
+void write_values(const std::string& place, hid_t file, const std::string& name, hid_t type, const void* data,
+                  const std::vector<hsize_t>& shape) {
+  const std::size_t element_bytes = write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(type)); });
+  const bool is_empty = std::ranges::find(shape, hsize_t{0}) != shape.end();
+  // A chunk may not exceed the dataset's greatest size, so that an empty one must be allowed to grow.
+  const std::vector<hsize_t> greatest = is_empty ? std::vector<hsize_t>(shape.size(), H5S_UNLIMITED) : shape;
+  const Hdf5Handle properties = creation_properties(place, chunk_shape(shape, element_bytes));
+  const Hdf5Handle space = write_handle(
+      place, [&] { return H5Screate_simple(static_cast<int>(shape.size()), shape.data(), greatest.data()); });
+  const Hdf5Handle dataset = write_handle(place, [&] {
+    return H5Dcreate2(file, name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT);
+  });
+  if (is_empty) return;
+  write_call(place, [&] { return H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data); });
+}
+
+/// UTF-8 text of `width` bytes, padded with zeros.
+Hdf5Handle fixed_text_type(const std::string& place, std::size_t width) {
+  Hdf5Handle type = write_handle(place, [] { return H5Tcopy(H5T_C_S1); });
+  write_call(place, [&] { return H5Tset_size(type.get(), std::max<std::size_t>(width, 1)); });
+  write_call(place, [&] { return H5Tset_strpad(type.get(), H5T_STR_NULLPAD); });
+  write_call(place, [&] { return H5Tset_cset(type.get(), H5T_CSET_UTF8); });
+  return type;
+}
+
+void write_scalar_attribute(const std::string& place, hid_t file, const std::string& name, hid_t type,
+                            const void* value) {
+  const Hdf5Handle space = write_handle(place, [] { return H5Screate(H5S_SCALAR); });
+  const Hdf5Handle attribute =
+      write_handle(place, [&] { return H5Acreate2(file, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT); });
+  write_call(place, [&] { return H5Awrite(attribute.get(), type, value); });
+}
+
+}  // namespace
+
+Hdf5Writer::Hdf5Writer(std::string path) : path_(std::move(path)), file_(create_file(path_)) {}
+
+void Hdf5Writer::write_attribute(const std::string& name, std::string_view text) {
+  const std::string place = fmt::format("{}: attribute '{}'", path_, name);
+  const Hdf5Handle type = fixed_text_type(place, text.size());
+  const std::string terminated(text);  // an empty text still needs one readable byte
+  write_scalar_attribute(place, file_.get(), name, type.get(), terminated.c_str());
+}
+
+void Hdf5Writer::write_attribute(const std::string& name, std::int64_t value) {
+  write_scalar_attribute(fmt::format("{}: attribute '{}'", path_, name), file_.get(), name,
+                         detail::hdf5_call<Error>(path_, [] { return native_type(Hdf5Type::kInt64); }), &value);
+}
+
+void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values values,
+                               std::initializer_list<std::uint64_t> shape) {
+  const std::string place = fmt::format("{}: dataset '{}'", path_, name);
+  check(shape.size() >= 1 &&
+            std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()) == values.num_elements,
+        "a dataset's shape covers its values");
+  const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
+  write_values(place, file_.get(), name, native, values.data, {shape.begin(), shape.end()});
+}
+
+void Hdf5Writer::write_texts(const std::string& name, std::span<const std::string> texts) {
+  const std::string place = fmt::format("{}: dataset '{}'", path_, name);
+  std::size_t width = 1;
+  for (const std::string& text : texts) width = std::max(width, text.size());
+  std::string padded(width * texts.size(), '\0');
+  for (std::size_t i = 0; i < texts.size(); ++i) texts[i].copy(padded.data() + i * width, width);
+  const Hdf5Handle type = fixed_text_type(place, width);
+  write_values(place, file_.get(), name, type.get(), padded.data(), {hsize_t{texts.size()}});
+}
+
+void Hdf5Writer::close() {
+  check(static_cast<bool>(file_), "an HDF5 file is closed once");
+  const std::string place = fmt::format("{}: cannot be written", path_);
+  write_call(place, [&] { return H5Fflush(file_.get(), H5F_SCOPE_LOCAL); });
+  write_call(place, [&] { return H5Fclose(file_.release()); });
+}
+
+}  // namespace collimate

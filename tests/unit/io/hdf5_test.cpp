@@ -1,0 +1,146 @@
+#include "collimate/io/hdf5.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "collimate/base/error.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/throws.hpp"
+
+namespace collimate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Hdf5Test : public ::testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+
+  void write_sample(const std::string& name) const {
+    Hdf5Writer writer(path(name));
+    writer.write_attribute("format", "sample");
+    writer.write_attribute("empty", "");
+    writer.write_attribute("version", std::int64_t{-3});
+    std::vector<std::uint32_t> tokens(200'000);
+    std::iota(tokens.begin(), tokens.end(), 7U);
+    writer.write("tokens", tokens);
+    const std::vector<std::uint64_t> ids{1, 2, 3, 4, 5, 6};
+    writer.write<std::uint64_t>("ids", ids, {3, 2});
+    writer.write("nothing", std::vector<float>{});
+    const std::vector<std::string> names{"a", "", "größer"};
+    writer.write_texts("names", names);
+    writer.close();
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Hdf5Test, reads_back_what_was_written) {
+  write_sample("a.h5");
+  const Hdf5Reader reader(path("a.h5"));
+  EXPECT_EQ(reader.text_attribute("format"), "sample");
+  EXPECT_EQ(reader.text_attribute("empty"), "");
+  EXPECT_EQ(reader.integer_attribute("version"), -3);
+  EXPECT_THAT(reader.read<std::uint64_t>("ids", {3, 2}), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_TRUE(reader.read<float>("nothing", {0}).empty());
+  EXPECT_THAT(reader.read_texts("names"), ElementsAre("a", "", "größer"));
+  EXPECT_TRUE(reader.has_dataset("tokens"));
+  EXPECT_FALSE(reader.has_dataset("token"));
+  EXPECT_TRUE(reader.has_attribute("format"));
+  EXPECT_FALSE(reader.has_attribute("tokens"));
+}
+
+TEST_F(Hdf5Test, reads_any_range_of_a_dataset_across_chunks) {
+  write_sample("a.h5");
+  const Hdf5Dataset tokens = Hdf5Reader(path("a.h5")).dataset("tokens");
+  for (const std::uint64_t begin : {0UL, 65'530UL, 199'990UL}) {
+    std::vector<std::uint32_t> range(10);
+    tokens.read_range<std::uint32_t>(begin, range);
+    for (std::size_t i = 0; i < range.size(); ++i) EXPECT_EQ(range[i], begin + i + 7);
+  }
+  std::vector<std::uint32_t> too_many(11);
+  EXPECT_THAT([&] { tokens.read_range<std::uint32_t>(199'990, too_many); },
+              throws<InputError>(HasSubstr("elements [199990, 200001) asked of shape [200000]")));
+}
+
+TEST_F(Hdf5Test, equal_content_gives_equal_bytes) {
+  write_sample("a.h5");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // a stored time would differ
+  write_sample("b.h5");
+  EXPECT_EQ(read_bytes(path("a.h5")), read_bytes(path("b.h5")));
+}
+
+TEST_F(Hdf5Test, names_file_object_and_both_types_or_shapes_when_they_differ) {
+  write_sample("a.h5");
+  const Hdf5Reader reader(path("a.h5"));
+  EXPECT_THAT([&] { (void)reader.dataset("tokens").read<float>(); },
+              throws<InputError>(AllOf(HasSubstr("a.h5: dataset 'tokens': holds uint32, expected float32"))));
+  EXPECT_THAT([&] { (void)reader.read<std::uint64_t>("ids", {2, 3}); },
+              throws<InputError>(HasSubstr("dataset 'ids': has shape [3, 2], expected [2, 3]")));
+  EXPECT_THAT([&] { (void)reader.dataset("names"); }, throws<InputError>(HasSubstr("element type")));
+  EXPECT_THAT([&] { (void)reader.read_texts("tokens"); }, throws<InputError>(HasSubstr("holds no text")));
+  EXPECT_THAT([&] { (void)reader.dataset("label"); }, throws<InputError>(HasSubstr("has no dataset 'label'")));
+  EXPECT_THAT([&] { (void)reader.text_attribute("tokenizer"); },
+              throws<InputError>(HasSubstr("has no attribute 'tokenizer'")));
+  EXPECT_THAT([&] { (void)reader.text_attribute("version"); }, throws<InputError>(HasSubstr("holds no text")));
+  EXPECT_THAT([&] { (void)reader.integer_attribute("format"); }, throws<InputError>(HasSubstr("not an integer")));
+}
+
+TEST_F(Hdf5Test, refuses_what_is_no_hdf5_file) {
+  EXPECT_THAT([&] { Hdf5Reader(path("none.h5")); },
+              throws<InputError>(AllOf(HasSubstr("none.h5"), HasSubstr("No such file"))));
+  EXPECT_THAT([&] { Hdf5Reader(folder_.path().string()); }, throws<InputError>(HasSubstr("is not a file")));
+  std::ofstream(path("text.h5")) << "not HDF5 at all";
+  EXPECT_THAT([&] { Hdf5Reader(path("text.h5")); },
+              throws<InputError>(AllOf(HasSubstr("text.h5"), HasSubstr("not a readable HDF5 file"))));
+}
+
+TEST_F(Hdf5Test, refuses_a_file_cut_at_any_place) {
+  write_sample("a.h5");
+  const auto bytes = std::filesystem::file_size(path("a.h5"));
+  for (const auto kept : {bytes - 1, bytes / 2, std::uintmax_t{100}, std::uintmax_t{0}}) {
+    std::filesystem::copy_file(path("a.h5"), path("cut.h5"), std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(path("cut.h5"), kept);
+    EXPECT_THROW(Hdf5Reader(path("cut.h5")), InputError) << kept;
+  }
+}
+
+TEST_F(Hdf5Test, finds_a_flipped_byte_in_the_data) {
+  write_sample("a.h5");
+  const auto bytes = std::filesystem::file_size(path("a.h5"));
+  flip_byte(path("a.h5"), bytes / 2);
+  const Hdf5Reader reader(path("a.h5"));
+  EXPECT_THAT([&] { (void)reader.dataset("tokens").read<std::uint32_t>(); },
+              throws<InputError>(AllOf(HasSubstr("dataset 'tokens'"), HasSubstr("checksum"))));
+}
+
+TEST_F(Hdf5Test, says_where_it_cannot_write) {
+  EXPECT_THAT([&] { Hdf5Writer(path("no/such/folder.h5")); },
+              throws<InputError>(AllOf(HasSubstr("no/such/folder.h5: cannot be written"), HasSubstr("No such file"))));
+}
+
+TEST_F(Hdf5Test, serves_several_threads) {
+  write_sample("a.h5");
+  std::vector<std::jthread> threads;
+  std::atomic<int> num_good = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        const Hdf5Reader reader(path("a.h5"));
+        if (reader.read<std::uint32_t>("tokens", {200'000}).back() == 200'006) ++num_good;
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(num_good, 200);
+}
+
+}  // namespace
+}  // namespace collimate
