@@ -1,28 +1,78 @@
 # Imported target collimate::libtorch, made from a libtorch folder (include/ and lib/), be it the CPU or the CUDA build.
 # find_package(Torch) is not used: for a CUDA build it insists on a full CUDA toolkit that a Python wheel does not need.
-set(COLLIMATE_LIBTORCH "" CACHE PATH "Folder of libtorch with include/ and lib/ (default: torch of .venv)")
+set(COLLIMATE_LIBTORCH "" CACHE PATH "Folder of libtorch with include/ and lib/ (default: what launch/setup chose)")
 
-if(NOT COLLIMATE_LIBTORCH)
-  file(GLOB venv_torch ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
-  if(NOT venv_torch)
-    message(FATAL_ERROR "No libtorch: run launch/setup, or give -DCOLLIMATE_LIBTORCH=<folder with include/ and lib/>")
+set(collimate_libtorch_advice
+  "Run launch/setup, or give -DCOLLIMATE_LIBTORCH=<a libtorch folder, or the torch folder of a Python wheel>.")
+
+# The folder asked for, else the link that launch/setup leaves, else torch of the project's own Python environment.
+function(collimate_find_libtorch_folder result)
+  set(folder "${COLLIMATE_LIBTORCH}")
+  if(NOT folder AND EXISTS ${PROJECT_SOURCE_DIR}/.venv/libtorch)
+    set(folder ${PROJECT_SOURCE_DIR}/.venv/libtorch)
+  elseif(NOT folder)
+    file(GLOB folder ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
   endif()
-  set_property(CACHE COLLIMATE_LIBTORCH PROPERTY VALUE ${venv_torch})
-endif()
+  if(NOT folder)
+    message(FATAL_ERROR "No libtorch was found. ${collimate_libtorch_advice}")
+  endif()
+  file(REAL_PATH "${folder}" folder EXPAND_TILDE)
+  foreach(needed include/ATen/ATen.h include/torch/csrc/autograd/custom_function.h)
+    if(NOT EXISTS "${folder}/${needed}")
+      message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${folder}: this is no libtorch folder: it has no ${needed}. "
+        "${collimate_libtorch_advice}")
+    endif()
+  endforeach()
+  set(${result} "${folder}" PARENT_SCOPE)
+endfunction()
 
-find_path(COLLIMATE_LIBTORCH_INCLUDE ATen/ATen.h PATHS ${COLLIMATE_LIBTORCH}/include NO_DEFAULT_PATH REQUIRED)
+# Reads the version out of the headers, so that a build states which libtorch it has.
+function(collimate_libtorch_version folder result)
+  set(version_header ${folder}/include/torch/headeronly/version.h)
+  if(NOT EXISTS ${version_header})
+    set(version_header ${folder}/include/torch/csrc/api/include/torch/version.h)
+  endif()
+  set(version)
+  foreach(part MAJOR MINOR PATCH)
+    file(STRINGS ${version_header} line REGEX "define TORCH_VERSION_${part} ")
+    string(REGEX MATCH "[0-9]+" number "${line}")
+    list(APPEND version ${number})
+  endforeach()
+  list(JOIN version "." version)
+  set(${result} "${version}" PARENT_SCOPE)
+endfunction()
+
+# Nothing is cached here: another folder at the next configuration takes full effect.
+collimate_find_libtorch_folder(libtorch)
+collimate_libtorch_version(${libtorch} libtorch_version)
+set(libtorch_libraries)
+set(libtorch_kind CPU)
+foreach(library torch torch_cpu c10 torch_cuda c10_cuda)
+  find_library(found ${library} PATHS ${libtorch}/lib NO_DEFAULT_PATH NO_CACHE)
+  if(found)
+    list(APPEND libtorch_libraries ${found})
+  elseif(NOT library MATCHES cuda)
+    message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${libtorch}: lib/ has no lib${library}.so. ${collimate_libtorch_advice}")
+  endif()
+  if(found AND library STREQUAL torch_cuda)
+    set(libtorch_kind CUDA)
+  endif()
+  unset(found)
+endforeach()
+message(STATUS "libtorch ${libtorch_version} (${libtorch_kind}): ${libtorch}")
 
 add_library(collimate_libtorch INTERFACE)
 add_library(collimate::libtorch ALIAS collimate_libtorch)
 target_include_directories(collimate_libtorch SYSTEM INTERFACE
-  ${COLLIMATE_LIBTORCH_INCLUDE} ${COLLIMATE_LIBTORCH_INCLUDE}/torch/csrc/api/include)
+  ${libtorch}/include ${libtorch}/include/torch/csrc/api/include)
 target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+# Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
+target_link_libraries(collimate_libtorch INTERFACE
+  "-Wl,--push-state,--no-as-needed" ${libtorch_libraries} "-Wl,--pop-state")
+if(libtorch_kind STREQUAL CUDA)
+  # What its libraries need in turn (cuDNN, cuBLAS of the Python packages) they find through their own run paths.
+  target_link_options(collimate_libtorch INTERFACE LINKER:--allow-shlib-undefined)
+endif()
 
-foreach(library torch torch_cpu c10 torch_cuda c10_cuda)
-  find_library(COLLIMATE_LIBTORCH_${library} ${library} PATHS ${COLLIMATE_LIBTORCH}/lib NO_DEFAULT_PATH)
-  if(COLLIMATE_LIBTORCH_${library})
-    target_link_libraries(collimate_libtorch INTERFACE ${COLLIMATE_LIBTORCH_${library}})
-  elseif(NOT library MATCHES cuda)
-    message(FATAL_ERROR "${COLLIMATE_LIBTORCH}/lib has no lib${library}")
-  endif()
-endforeach()
+# An installed program finds the same libtorch.
+list(APPEND CMAKE_INSTALL_RPATH ${libtorch}/lib)

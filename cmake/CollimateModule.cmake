@@ -1,7 +1,7 @@
 # collimate_module(<name> SOURCES <file>... [USES <module>...] [LINKS <target>...] [LIBTORCH] [PURE])
 #
 # Makes collimate_<name>. USES are the allowed edges of docs/design.md; LIBTORCH joins the shared precompiled header;
-# PURE states that neither MPI nor libtorch is linked (a test reads the binaries to hold us to it).
+# PURE states that neither MPI, nor libtorch, nor HDF5 is linked (tests/lint reads a binary of all of them to hold us to it).
 function(collimate_module name)
   cmake_parse_arguments(arg "LIBTORCH;PURE" "" "SOURCES;USES;LINKS" ${ARGN})
   set(target collimate_${name})
@@ -15,6 +15,11 @@ function(collimate_module name)
   if(arg_LIBTORCH)
     collimate_use_libtorch(${target})
   endif()
+  if(arg_PURE)
+    set_property(GLOBAL APPEND PROPERTY COLLIMATE_PURE_TARGETS ${target})
+    list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+    set_property(GLOBAL APPEND PROPERTY COLLIMATE_PURE_SOURCES ${arg_SOURCES})
+  endif()
 endfunction()
 
 # Links libtorch and takes the shared precompiled header.
@@ -26,7 +31,7 @@ function(collimate_use_libtorch target)
 endfunction()
 
 if(COLLIMATE_PRECOMPILED_HEADERS)
-  file(WRITE ${PROJECT_BINARY_DIR}/torch_header.cpp "")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_header.cpp CONTENT "")
   add_library(collimate_torch_header OBJECT ${PROJECT_BINARY_DIR}/torch_header.cpp)
   target_link_libraries(collimate_torch_header PRIVATE
     collimate::libtorch collimate_warnings fmt::fmt-header-only)

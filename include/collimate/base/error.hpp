@@ -19,8 +19,8 @@ class Error : public std::runtime_error {
   [[nodiscard]] virtual ExitCode exit_code() const noexcept { return ExitCode::kFailure; }
 };
 
-/// The user's input is wrong: configuration, data, model files (exit code 2). The message names file, place and value, and
-/// says what would be right.
+/// The user's input is wrong: configuration, data, model files (exit code 2). The message names file, place and value,
+/// and says what would be right.
 class InputError : public Error {
  public:
   using Error::Error;

@@ -1,16 +1,16 @@
 #pragma once
 // Lines for the person at the terminal or the job's log, tagged with the rank when it is not rank 0.
 
-#include <fmt/format.h>
-
 #include <cstdio>
 #include <string_view>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace collimate {
 
-/// Writes whole lines to one stream. `info` speaks on rank 0 alone; `warn` and `error` on every rank. *Local.* Not owned:
-/// the stream must outlive the log.
+/// Writes whole lines to one stream. `info` speaks on rank 0 alone; `warn` and `error` on every rank. *Local.* Not
+/// owned: the stream must outlive the log.
 class Log {
  public:
   explicit Log(int world_rank = 0, std::FILE* stream = stderr) : world_rank_(world_rank), stream_(stream) {}

@@ -1,6 +1,6 @@
 #pragma once
-// Counter-based random streams: the n-th value of a stream is a pure function of (seed, stream, n), so that any rank can
-// make any part of it and a resumed run needs no saved generator state.
+// Counter-based random streams: the n-th value of a stream is a pure function of (seed, stream, n), so that any rank
+// can make any part of it and a resumed run needs no saved generator state.
 
 #include <array>
 #include <cstdint>
@@ -27,7 +27,7 @@ class RandomStream {
 
  private:
   std::array<std::uint32_t, 2> key_;
-  std::array<std::uint32_t, 2> stream_;
+  std::array<std::uint32_t, 2> stream_{};
 };
 
 }  // namespace collimate

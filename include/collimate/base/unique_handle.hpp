@@ -5,7 +5,8 @@
 
 namespace collimate {
 
-/// Owns one raw handle and closes it once. `Traits` has `using Raw`, `static Raw null()` and `static void close(Raw) noexcept`.
+/// Owns one raw handle and closes it once. `Traits` has `using Raw`, `static Raw null()` and `static void close(Raw)
+/// noexcept`.
 template <class Traits>
 class UniqueHandle {
  public:

@@ -1,9 +1,9 @@
 #include "collimate/base/log.hpp"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"
 

@@ -1,9 +1,9 @@
 #include "collimate/base/unique_handle.hpp"
 
-#include <gtest/gtest.h>
-
 #include <type_traits>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace collimate {
 namespace {
