@@ -25,8 +25,10 @@ Hdf5Handle create_file(const std::string& path) {
   const Hdf5Handle access = write_handle(path, [] { return H5Pcreate(H5P_FILE_ACCESS); });
   write_call(path, [&] { return H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110); });
   write_call(path, [&] { return H5Pset_file_locking(access.get(), 0, 1); });
+  const Hdf5Handle creation = write_handle(path, [] { return H5Pcreate(H5P_FILE_CREATE); });
+  write_call(path, [&] { return H5Pset_obj_track_times(creation.get(), false); });
   return Hdf5Handle(detail::hdf5_call<InputError>(fmt::format("{}: cannot be written", path), [&] {
-    return H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get());
+    return H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get());
   }));
 }
 
