@@ -1,11 +1,14 @@
-# Registration of tests. Every test has a label (unit, mpi, parity, e2e, tools, lint) and a time-out.
+# Registration of tests. Every test has a label (unit, mpi, parity, e2e, tools, lint) and a time-out. The target unit_tests
+# is all unit test binaries: what the sanitizer build makes.
 find_package(GTest REQUIRED)
+add_custom_target(unit_tests)
 
 # collimate_add_unit_test(<name> SOURCES <file>... USES <module>... [LIBTORCH] [TIMEOUT s]): one binary, no MPI_Init.
 function(collimate_add_unit_test name)
   cmake_parse_arguments(arg "LIBTORCH" "TIMEOUT" "SOURCES;USES" ${ARGN})
   collimate_test_binary(${name} "${arg_SOURCES}" "${arg_USES}" ${arg_LIBTORCH})
   target_link_libraries(${name} PRIVATE GTest::gmock_main)
+  add_dependencies(unit_tests ${name})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -34,7 +37,7 @@ function(collimate_add_mpi_test name)
 endfunction()
 
 # collimate_add_python_test(<name> LABEL <label> FILES <file>... [TIMEOUT s] [PROCESSORS n] [SLOW]): pytest of .venv; the
-# tests find the binaries through COLLIMATE_BUILD.
+# tests find the binaries through COLLIMATE_BUILD. SLOW ones are left out by launch/test --quick.
 function(collimate_add_python_test name)
   cmake_parse_arguments(arg "SLOW" "LABEL;TIMEOUT;PROCESSORS" "FILES" ${ARGN})
   if(NOT arg_TIMEOUT)

@@ -1,0 +1,67 @@
+"""What the project's text must not say, and what its README must."""
+
+import re
+from pathlib import Path
+
+import pytest
+from source_tree import ROOT, SourceTree
+
+THIS = Path(__file__).resolve()
+# Folders of one person's machine.
+MACHINE_PATH = re.compile(r"(?<![\w.$}~)/-])/(work|home|root|opt|Users|scratch)/\w")
+# A test that cannot run fails; what is not there is not announced.
+SKIPPED = re.compile(r"GTEST_SKIP|pytest\.(?:mark\.)?(?:skip|xfail)|importorskip|\bDISABLED_|\bTODO\b|\bFIXME\b|\bXXX\b")
+README_PATH = re.compile(r"(?<![\w/.-])((?:launch|tools|configs|docs|bench|tests|cluster|\.ci)/[\w./-]*\w)")
+
+
+def lines_with(pattern: re.Pattern[str], files: list[Path]) -> list[str]:
+    return [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+        for file in files
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+@pytest.fixture
+def texts() -> list[Path]:
+    return [file for file in SourceTree(ROOT).all_files if file != THIS]
+
+
+@pytest.fixture
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def test_no_path_of_a_machine_stands_anywhere(texts: list[Path]):
+    assert lines_with(MACHINE_PATH, texts) == []
+
+
+def test_nothing_is_skipped_or_left_for_later(texts: list[Path]):
+    assert lines_with(SKIPPED, texts) == []
+
+
+def test_readme_is_under_150_lines(readme: str):
+    assert readme.count("\n") < 150
+
+
+def test_readme_names_the_two_commands(readme: str):
+    commands = {line.strip().removeprefix("$ ").split()[0] for block in re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
+                for line in block.splitlines() if line.strip()}  # fmt: skip
+    assert {"launch/demo", "launch/test"} <= {command.removeprefix("./") for command in commands}
+
+
+def test_every_path_that_the_readme_names_exists(readme: str):
+    paths = README_PATH.findall(readme)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_continuous_integration_runs_the_readme_command():
+    lines = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[-1] == "exec launch/test"
+
+
+def test_what_is_forbidden_is_found():
+    assert MACHINE_PATH.search("see /home/me/data") and not MACHINE_PATH.search("docs/home/me")
+    assert SKIPPED.search("  GTEST_SKIP();") and SKIPPED.search("@pytest.mark.skip") and not SKIPPED.search("skipped")
