@@ -1,0 +1,51 @@
+#pragma once
+// Reading existing files: small ones as text or JSON, large ones mapped.
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "collimate/base/unique_handle.hpp"
+
+namespace collimate {
+
+/// The whole file. *Local.* Throws InputError with path and reason when it is missing or cannot be read.
+std::string read_text_file(const std::string& path);
+/// The same, or nullopt where there is no such file.
+std::optional<std::string> find_text_file(const std::string& path);
+
+/// Parses JSON strictly: a repeated key is an error. `file` is named in messages. Throws InputError with line and
+/// column.
+nlohmann::json parse_json(std::string_view text, const std::string& file);
+
+struct MappingTraits {
+  struct Raw {
+    void* address = nullptr;
+    std::size_t bytes = 0;
+    bool operator==(const Raw&) const = default;
+  };
+  static Raw null() noexcept { return {}; }
+  static void close(Raw raw) noexcept;
+};
+
+/// A file in memory, read page by page as it is touched. It must not shrink while mapped; what Collimate writes never
+/// does.
+class MappedFile {
+ public:
+  /// *Local.* Throws InputError when it is missing, not a plain file or unreadable.
+  explicit MappedFile(std::string path);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Valid as long as this object.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
+
+ private:
+  std::string path_;
+  UniqueHandle<MappingTraits> mapping_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,47 @@
+#pragma once
+// A file being written, with every failure an error that names the path and the system's reason.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "collimate/base/unique_handle.hpp"
+
+namespace collimate {
+
+struct FileDescriptorTraits {
+  using Raw = int;
+  static Raw null() noexcept { return -1; }
+  static void close(Raw raw) noexcept;
+};
+using FileDescriptor = UniqueHandle<FileDescriptorTraits>;
+
+/// A new file, appended to and then closed. Destroyed before `close` it leaves a file that is not durable and may be
+/// cut.
+class OutputFile {
+ public:
+  /// Creates `path`, which must not exist. *Local.* Throws InputError: the place was chosen by the user.
+  explicit OutputFile(std::string path);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::uint64_t num_bytes() const noexcept { return num_bytes_; }
+
+  /// Appends. Throws Error, for example on a full disk.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+
+  /// Makes the content durable (fsync) and closes. Throws Error.
+  void close();
+
+ private:
+  std::string path_;
+  FileDescriptor descriptor_;
+  std::uint64_t num_bytes_ = 0;
+};
+
+/// Makes what stands in a folder (its names) or an existing file (its bytes) durable. Throws Error.
+void sync_path(const std::string& path);
+
+}  // namespace collimate

@@ -1,0 +1,49 @@
+#pragma once
+// The checkpoints of one run: step_00000200/ and so on, the pointers `latest` and `best`, and how many are kept. A
+// folder appears by rename when it is complete and durable, so that a kill at any moment leaves the last committed one.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "collimate/store/checkpoint.hpp"
+
+namespace collimate {
+
+/// The newest checkpoint that verifies, and why newer ones were passed over.
+struct FoundCheckpoint {
+  std::optional<Checkpoint> checkpoint;
+  std::vector<std::string> skipped;  ///< One message each, newest first.
+};
+
+/// The folder `checkpoints` of a run. *Local*: one rank owns it.
+class CheckpointStore {
+ public:
+  /// `folder` need not exist before the first save. Keeps the `save_total_limit` (>= 1) newest.
+  CheckpointStore(std::string folder, int save_total_limit);
+
+  /// Saves as step_<state.step>, replacing one of the same step, makes it `latest`, and deletes what is over the limit:
+  /// never `latest`, `best` or the newest valid one. Returns the folder. Throws InputError when the folder cannot be
+  /// created, Error when writing fails; then all earlier checkpoints and pointers are as before.
+  std::string save(const CheckpointState& state, std::span<const TensorGroup> groups) const;
+  /// Makes `best` point to a saved step. Throws Error when there is none.
+  void mark_best(std::int64_t step) const;
+
+  /// Committed steps, ascending, valid or not.
+  [[nodiscard]] std::vector<std::int64_t> steps() const;
+  [[nodiscard]] std::string path_of(std::int64_t step) const;
+  /// Where a pointer ("latest" or "best") leads, if to an existing folder.
+  [[nodiscard]] std::optional<std::string> find_pointer(const std::string& name) const;
+  /// Opens from the newest on until one verifies.
+  [[nodiscard]] FoundCheckpoint find_latest_valid() const;
+
+ private:
+  void delete_over_limit() const;
+
+  std::string folder_;
+  int save_total_limit_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,17 @@
+#pragma once
+// `collimate inspect`: what a file or folder is, told by its content.
+
+#include <string>
+
+namespace collimate {
+
+enum class InspectDepth {
+  kSummary,  ///< What headers say.
+  kVerify,   ///< Every byte is read and every checksum checked.
+};
+
+/// Several lines of text on a preference file, reference store, checkpoint, folder of checkpoints, run folder, model
+/// folder, safetensors file or metrics.jsonl. *Local.* Throws InputError when `path` is none of these, or is damaged.
+std::string inspect_path(const std::string& path, InspectDepth depth);
+
+}  // namespace collimate

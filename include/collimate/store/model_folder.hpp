@@ -1,0 +1,40 @@
+#pragma once
+// A Hugging Face model folder: config.json and model.safetensors, or shards with model.safetensors.index.json. Opening
+// it checks everything but the weights' values; writing one is export.hpp's.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "collimate/store/model_source.hpp"
+
+namespace collimate {
+
+/// Weights of a folder. The files stay mapped.
+class ModelFolder final : public ModelSource {
+ public:
+  /// *Local.* Throws InputError, which lists all missing, unexpected and wrongly shaped tensors at once. Tolerated are
+  /// *.rotary_emb.inv_freq everywhere and lm_head.weight where embeddings are tied.
+  static ModelFolder open(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Bytes of the logical tensors as stored.
+  [[nodiscard]] std::uint64_t num_bytes() const;
+
+  [[nodiscard]] const std::vector<TensorInfo>& tensors() const override { return tensors_; }
+  [[nodiscard]] at::Tensor load(const std::string& name, at::ScalarType dtype) const override;
+  [[nodiscard]] Hash128 tensor_hash(const std::string& name) const override;
+  [[nodiscard]] std::vector<std::string> companion_paths() const override;
+
+ private:
+  explicit ModelFolder(const std::string& path);
+
+  [[nodiscard]] const TensorView& view(const std::string& name) const;
+
+  std::string path_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, const TensorView*> views_;
+  std::vector<TensorInfo> tensors_;
+};
+
+}  // namespace collimate
