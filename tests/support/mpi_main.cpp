@@ -1,44 +1,48 @@
-// main of every MPI test: fails when the rank count is not the registered one, keeps all printers but rank 0's quiet when all
-// is well, and agrees on one verdict.
+// main of every MPI test: fails when the rank count is not the registered one, keeps the progress lines to rank 0, and
+// agrees on one verdict.
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 #include <gtest/gtest.h>
 #include <mpi.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include "collimate/comm/mpi/mpi_environment.hpp"
+#include "support/mpi_world.hpp"
 
 namespace {
 
+const collimate::MpiEnvironment* the_environment = nullptr;
+
 int expected_ranks(int argc, char** argv) {
-  constexpr const char* kFlag = "--expected-ranks=";
+  constexpr std::string_view kFlag = "--expected-ranks=";
   for (int i = 1; i < argc; ++i) {
-    if (std::strncmp(argv[i], kFlag, std::strlen(kFlag)) == 0) return std::atoi(argv[i] + std::strlen(kFlag));
+    if (std::string_view(argv[i]).starts_with(kFlag)) return std::atoi(argv[i] + kFlag.size());
   }
   return 0;
 }
 
 }  // namespace
 
+std::unique_ptr<collimate::Communicator> collimate::tests::make_world_group() {
+  return the_environment->make_group("world");
+}
+
+const collimate::MpiEnvironment& collimate::tests::environment() { return *the_environment; }
+
 int main(int argc, char** argv) {
-  int provided = MPI_THREAD_SINGLE;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
+  const collimate::MpiEnvironment environment;
+  the_environment = &environment;
   testing::InitGoogleTest(&argc, argv);
-  int world_size = 0;
-  int world_rank = 0;
-  MPI_Comm_size(MPI_COMM_WORLD, &world_size);
-  MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
-  if (world_size != expected_ranks(argc, argv) || provided != MPI_THREAD_MULTIPLE) {
-    std::fprintf(stderr, "this test was registered for %d ranks with threads and runs on %d\n",
-                 expected_ranks(argc, argv), world_size);
-    MPI_Abort(MPI_COMM_WORLD, 1);
+  if (environment.world_size() != expected_ranks(argc, argv)) {
+    std::fprintf(stderr, "this test was registered for %d ranks and runs on %d\n", expected_ranks(argc, argv),
+                 environment.world_size());
+    collimate::MpiEnvironment::abort_job(collimate::ExitCode::kFailure);
   }
-  if (world_rank != 0) {
-    // Failures are still printed: only the progress lines of the default printer go.
-    testing::GTEST_FLAG(brief) = true;
-  }
+  // Failures are still printed everywhere: only the progress lines go.
+  if (environment.world_rank() != 0) testing::GTEST_FLAG(brief) = true;
   int verdict = RUN_ALL_TESTS();
   MPI_Allreduce(MPI_IN_PLACE, &verdict, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-  MPI_Finalize();
   return verdict;
 }

@@ -13,6 +13,9 @@ template <>
 inline constexpr auto enum_names<LossType> =
     std::to_array<EnumName<LossType>>({{LossType::kSigmoid, "sigmoid"}, {LossType::kSft, "sft"}});
 
+/// Whether the loss compares the policy with a frozen reference model.
+constexpr bool needs_reference(LossType type) { return type == LossType::kSigmoid; }
+
 struct ObjectiveConfig {
   std::vector<LossType> loss_type = {LossType::kSigmoid};
   std::vector<double> loss_weights = {1.0};  ///< one for each loss_type

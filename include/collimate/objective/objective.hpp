@@ -1,0 +1,53 @@
+#pragma once
+// From log-probs to the training loss and the metrics of a microbatch, normalized over the global batch: whatever the
+// packing or the number of ranks, the parts add up to the same loss.
+
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "collimate/objective/loss.hpp"
+
+namespace collimate {
+
+/// Denominators of the global batch, known to every rank from the plan: no rank has to ask another.
+struct BatchTotals {
+  double weight = 0;         // sum of the pairs' weights
+  double chosen_tokens = 0;  // sum of weight times chosen tokens
+};
+
+/// Values in the order of Objective::metric_names(), each already divided by its denominator: summed over microbatches
+/// and ranks they are the metrics of the global batch.
+using MetricValues = std::vector<double>;
+
+/// A microbatch's share.
+struct ObjectiveShare {
+  at::Tensor loss;  // float64 scalar, differentiable: this microbatch's share of the global batch's loss
+  MetricValues metrics;
+};
+
+/// The configured mixture of losses. *Local*, stateless after construction.
+class Objective {
+ public:
+  explicit Objective(const ObjectiveConfig& config);
+
+  [[nodiscard]] const LossNeeds& needs() const noexcept { return needs_; }
+
+  /// `loss` first, then `loss/<name>` for each of several losses, then `rewards/...` (with a reference) and
+  /// `logps/...`.
+  [[nodiscard]] const std::vector<std::string>& metric_names() const noexcept { return names_; }
+
+  /// Loss = sum_k w_k sum_i weight_i loss_k(i) / N_k with N_k of `totals`. Rewards are beta (log pi - log pi_ref);
+  /// accuracy counts chosen > rejected strictly, as TRL does.
+  [[nodiscard]] ObjectiveShare share(const PairBatch& pairs, const BatchTotals& totals) const;
+
+ private:
+  void append_rewards(const PairBatch& pairs, const BatchTotals& totals, MetricValues& metrics) const;
+
+  ObjectiveConfig config_;
+  LossNeeds needs_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace collimate

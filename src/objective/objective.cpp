@@ -1,0 +1,61 @@
+#include "collimate/objective/objective.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+namespace collimate {
+
+namespace {
+
+double denominator(Normalizer normalizer, const BatchTotals& totals) {
+  return normalizer == Normalizer::kPairWeight ? totals.weight : totals.chosen_tokens;
+}
+
+std::vector<std::string> metric_names_of(const ObjectiveConfig& config, const LossNeeds& needs) {
+  std::vector<std::string> names{"loss"};
+  if (config.loss_type.size() > 1) {
+    for (const LossType type : config.loss_type) names.push_back(fmt::format("loss/{}", loss_row(type).name));
+  }
+  if (needs.reference) {
+    for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}) {
+      names.emplace_back(name);
+    }
+  }
+  names.emplace_back("logps/chosen");
+  if (needs.rejected) names.emplace_back("logps/rejected");
+  return names;
+}
+
+}  // namespace
+
+Objective::Objective(const ObjectiveConfig& config)
+    : config_(config), needs_(loss_needs(config)), names_(metric_names_of(config, needs_)) {}
+
+ObjectiveShare Objective::share(const PairBatch& pairs, const BatchTotals& totals) const {
+  ObjectiveShare result{.loss = at::zeros({}, at::kDouble), .metrics = {0.0}};
+  for (std::size_t k = 0; k < config_.loss_type.size(); ++k) {
+    const LossRow& row = loss_row(config_.loss_type[k]);
+    const at::Tensor loss = (pairs.weight * row.pair_loss(pairs, config_)).sum() / denominator(row.normalizer, totals);
+    result.loss = result.loss + config_.loss_weights.at(k) * loss;
+    if (config_.loss_type.size() > 1) result.metrics.push_back(loss.item<double>());
+  }
+  result.metrics.front() = result.loss.item<double>();
+  const auto mean = [&](const at::Tensor& values) {
+    return (pairs.weight * values).sum().item<double>() / totals.weight;
+  };
+  if (needs_.reference) append_rewards(pairs, totals, result.metrics);
+  result.metrics.push_back(mean(pairs.policy_chosen.detach()));
+  if (needs_.rejected) result.metrics.push_back(mean(pairs.policy_rejected.detach()));
+  return result;
+}
+
+void Objective::append_rewards(const PairBatch& pairs, const BatchTotals& totals, MetricValues& metrics) const {
+  const at::Tensor chosen = config_.beta * (pairs.policy_chosen.detach() - pairs.reference_chosen);
+  const at::Tensor rejected = config_.beta * (pairs.policy_rejected.detach() - pairs.reference_rejected);
+  const at::Tensor accuracy = chosen.gt(rejected).to(at::kDouble);
+  for (const at::Tensor& values : {chosen, rejected, chosen - rejected, accuracy}) {
+    metrics.push_back((pairs.weight * values).sum().item<double>() / totals.weight);
+  }
+}
+
+}  // namespace collimate

@@ -1,0 +1,17 @@
+#pragma once
+// A group over all ranks for MPI tests, whose main (mpi_main.cpp) owns MPI itself.
+
+#include <memory>
+
+#include "collimate/comm/communicator.hpp"
+#include "collimate/comm/mpi/mpi_environment.hpp"
+
+namespace collimate::tests {
+
+/// *Collective.* A fresh group of every rank of the test.
+std::unique_ptr<Communicator> make_world_group();
+
+/// The test program's MPI, for parts that make their own groups.
+const MpiEnvironment& environment();
+
+}  // namespace collimate::tests

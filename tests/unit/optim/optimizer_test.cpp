@@ -1,0 +1,94 @@
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "collimate/optim/adamw.hpp"
+#include "collimate/optim/flat_parameters.hpp"
+#include "collimate/optim/gradient.hpp"
+
+namespace collimate {
+namespace {
+
+// AdamW as its paper writes it, one operation at a time.
+struct PlainAdamW {
+  OptimizerConfig config;
+  at::Tensor m, v;
+  int t = 0;
+  void step(at::Tensor& p, const at::Tensor& g, double lr) {
+    ++t;
+    p = p * (1 - lr * config.weight_decay);
+    m = config.betas[0] * m + (1 - config.betas[0]) * g;
+    v = config.betas[1] * v + (1 - config.betas[1]) * g * g;
+    const at::Tensor m_hat = m / (1 - std::pow(config.betas[0], t));
+    const at::Tensor v_hat = v / (1 - std::pow(config.betas[1], t));
+    p = p - lr * m_hat / (v_hat.sqrt() + config.epsilon);
+  }
+};
+
+TEST(AdamWTest, equals_the_papers_formula_over_many_steps) {
+  at::manual_seed(3);
+  OptimizerConfig config;
+  config.weight_decay = 0.1;
+  at::Tensor values = at::randn({1001}, at::kDouble);
+  PlainAdamW plain{config, at::zeros_like(values), at::zeros_like(values)};
+  at::Tensor expected = values.clone();
+  AdamW adamw(config, values);
+  for (int step = 0; step < 20; ++step) {
+    const at::Tensor gradient = at::randn({1001}, at::kDouble);
+    const double lr = 1e-2 / (1 + step);
+    adamw.step(values, gradient, lr);
+    plain.step(expected, gradient, lr);
+  }
+  EXPECT_LT((values - expected).norm().item<double>(), 1e-13 * expected.norm().item<double>());
+}
+
+TEST(AdamWTest, continues_from_restored_moments_to_the_bit) {
+  at::manual_seed(4);
+  const OptimizerConfig config;
+  at::Tensor values = at::randn({64});
+  AdamW first(config, values);
+  first.step(values, at::randn({64}), 1e-3);
+  at::Tensor copied = values.clone();
+  AdamW second(config, copied);
+  second.restore(first.exp_avg(), first.exp_avg_sq(), first.num_updates());
+  const at::Tensor gradient = at::randn({64});
+  first.step(values, gradient, 1e-3);
+  second.step(copied, gradient, 1e-3);
+  EXPECT_TRUE(at::equal(values, copied));
+}
+
+TEST(FlatParametersTest, parameters_and_gradients_are_views_that_autograd_fills) {
+  const at::Tensor a = at::ones({2, 3}).requires_grad_();
+  const at::Tensor b = at::full({4}, 2.0).requires_grad_();
+  FlatParameters flat(std::vector<at::Tensor>{a, b});
+  ((a * 5).sum() + (b * b).sum()).backward();
+  ((a * 1).sum()).backward();
+  EXPECT_TRUE(at::equal(flat.gradients(), at::cat({at::full({6}, 6.0), at::full({4}, 4.0)})));
+  flat.values().add_(1.0);
+  EXPECT_TRUE(at::equal(a.detach(), at::full({2, 3}, 2.0)));
+  EXPECT_TRUE(at::equal(flat.part(flat.values(), 1), at::full({4}, 3.0)));
+  flat.zero_gradients();
+  EXPECT_EQ(a.grad().abs().sum().item<float>(), 0.0F);
+}
+
+TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
+  at::Tensor gradients = at::full({4}, 3.0);
+  const double norm = global_norm(gradients);
+  EXPECT_DOUBLE_EQ(norm, 6.0);
+  clip_gradients(gradients, norm, 10.0);
+  EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
+  clip_gradients(gradients, norm, 0.0);
+  EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
+  clip_gradients(gradients, norm, 1.0);
+  EXPECT_NEAR(global_norm(gradients), 1.0, 1e-6);
+}
+
+TEST(GradientTest, norm_of_many_small_values_is_summed_in_float64) {
+  const at::Tensor gradients = at::full({1 << 22}, 1e-4F);
+  const double exact = std::sqrt(static_cast<double>(1 << 22)) * static_cast<double>(1e-4F);
+  EXPECT_NEAR(global_norm(gradients), exact, 1e-12 * exact);
+}
+
+}  // namespace
+}  // namespace collimate
