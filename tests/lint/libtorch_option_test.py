@@ -1,0 +1,49 @@
+"""Another libtorch by one option: COLLIMATE_LIBTORCH, with a clear error for what is none."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from source_tree import ROOT
+
+WHEEL = (ROOT / ".venv/libtorch").resolve()
+
+
+def configure(build: Path, libtorch: Path) -> subprocess.CompletedProcess[str]:
+    # -G Ninja as in the presets; no tests, since only the libraries are looked for.
+    options = ["-G", "Ninja", f"-DCOLLIMATE_LIBTORCH={libtorch}", "-DCOLLIMATE_BUILD_TESTS=OFF"]
+    return subprocess.run(["cmake", "-S", ROOT, "-B", build, *options], text=True, capture_output=True)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A libtorch folder elsewhere, made of links."""
+    folder = tmp_path / "libtorch"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "include").symlink_to(WHEEL / "include")
+    for library in (WHEEL / "lib").glob("*.so*"):
+        (folder / "lib" / library.name).symlink_to(library)
+    return folder
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode != 0
+    return " ".join(done.stderr.split())
+
+
+def test_another_folder_is_taken(tmp_path: Path, copy: Path):
+    done = configure(tmp_path / "build", copy)
+    assert done.returncode == 0, done.stderr
+    assert f"(CPU): {copy}" in done.stdout
+    assert f"-isystem {copy}/include" in (tmp_path / "build/build.ninja").read_text()
+
+
+def test_a_folder_that_is_no_libtorch_is_refused_by_name(tmp_path: Path):
+    error = error_of(configure(tmp_path / "build", tmp_path))
+    assert f"COLLIMATE_LIBTORCH: {tmp_path}: this is no libtorch folder: it has no include/ATen/ATen.h" in error
+    assert "launch/setup" in error
+
+
+def test_a_folder_without_its_libraries_is_refused(tmp_path: Path, copy: Path):
+    (copy / "lib/libtorch_cpu.so").unlink()
+    assert f"COLLIMATE_LIBTORCH: {copy}: lib/ has no libtorch_cpu.so" in error_of(configure(tmp_path / "build", copy))
