@@ -65,6 +65,9 @@ add_library(collimate_libtorch INTERFACE)
 add_library(collimate::libtorch ALIAS collimate_libtorch)
 target_include_directories(collimate_libtorch SYSTEM INTERFACE
   ${libtorch}/include ${libtorch}/include/torch/csrc/api/include)
+# at::parallel_for is OpenMP in a header: without the flag it runs on one thread.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+target_link_libraries(collimate_libtorch INTERFACE OpenMP::OpenMP_CXX)
 target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 # Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
 target_link_libraries(collimate_libtorch INTERFACE
