@@ -1,6 +1,6 @@
 #pragma once
 // The pairs of a run: one or more preference files (docs/formats.md) as one indexed sequence. What planning needs stays
-// in memory, about 50 bytes a pair; tokens are read when asked for, so memory is flat in the size of the data.
+// in memory, under 60 bytes a pair; tokens are read when asked for, so memory is flat in the size of the data.
 
 #include <cstdint>
 #include <memory>
@@ -31,13 +31,13 @@ class PreferenceDataset {
   PreferenceDataset(PreferenceDataset&&) noexcept;
   PreferenceDataset& operator=(PreferenceDataset&&) noexcept;
 
-  [[nodiscard]] std::uint64_t size() const { return pairs_.size(); }
+  [[nodiscard]] std::uint64_t size() const noexcept { return rows_.size(); }
   [[nodiscard]] PairLengths lengths(std::uint64_t pair_index) const;
   /// Probability that the chosen response is the better one, in [0, 1].
-  [[nodiscard]] double label(std::uint64_t pair_index) const { return pairs_[pair_index].label; }
+  [[nodiscard]] double label(std::uint64_t pair_index) const;
   /// Weight of the pair in loss and metrics, >= 0.
-  [[nodiscard]] double weight(std::uint64_t pair_index) const { return pairs_[pair_index].weight; }
-  [[nodiscard]] Hash128 pair_id(std::uint64_t pair_index) const { return pairs_[pair_index].id; }
+  [[nodiscard]] double weight(std::uint64_t pair_index) const;
+  [[nodiscard]] Hash128 pair_id(std::uint64_t pair_index) const;
 
   /// Reads the tokens of pairs, in the given order; files are read in ascending order. Throws InputError where the
   /// bytes are damaged (Fletcher32) or do not give the stored pair_id.
@@ -70,12 +70,7 @@ class PreferenceDataset {
   [[nodiscard]] std::string describe_pair(std::uint64_t pair_index) const;
 
  private:
-  struct Pair {
-    std::uint64_t file_row;
-    Hash128 id;
-    std::uint32_t num_prompt_tokens, num_chosen_tokens, num_rejected_tokens;
-    float label, weight;
-  };
+  /// Pairs [first_pair, first_pair + num_pairs) of the data set.
   struct Source {
     std::unique_ptr<PreferenceFile> file;
     double repeat;
@@ -83,12 +78,14 @@ class PreferenceDataset {
     std::uint64_t num_pairs;
   };
 
-  void add_source(const DataSource& source, double min_confidence);
+  void open_files(std::span<const DataSource> sources);
+  void keep_confident_pairs(Source& source, double min_confidence);
+  void require_weight() const;
   [[nodiscard]] const Source& source_of(std::uint64_t pair_index) const;
 
   std::string key_;
   std::vector<Source> sources_;
-  std::vector<Pair> pairs_;
+  std::vector<std::uint64_t> rows_;  ///< each pair's row in its source's file
   std::uint64_t num_filtered_pairs_ = 0;
 };
 

@@ -7,12 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/error_message.hpp"
+#include "collimate/base/error.hpp"
+#include "support/throws.hpp"
 
 namespace collimate {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -140,20 +140,20 @@ TEST(SamplerTest, tells_where_a_step_stands) {
 }
 
 TEST(SamplerTest, refuses_an_epoch_without_pairs) {
-  const auto build = [](std::vector<SourceSize> sources) {
-    return testing::input_error_of([&] { Sampler({.seed = 1, .shuffle = true, .global_batch_size = 4}, sources); });
+  const auto build = [](const std::vector<SourceSize>& sources) {
+    return [sources] { Sampler({.seed = 1, .shuffle = true, .global_batch_size = 4}, sources); };
   };
-  EXPECT_THAT(build({}), HasSubstr("data.train"));
-  EXPECT_THAT(build({{.num_pairs = 4, .repeat = 0.1}}), HasSubstr("an epoch has no pairs"));
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(build({}), throws<InputError>(HasSubstr("data.train")));
+  EXPECT_THAT(build({{.num_pairs = 4, .repeat = 0.1}}), throws<InputError>(HasSubstr("an epoch has no pairs")));
   EXPECT_THAT(build({{.num_pairs = 4, .repeat = 1}, {.num_pairs = 4, .repeat = -1.0}}),
-              AllOf(HasSubstr("data.train.1.repeat"), HasSubstr("-1")));
-  EXPECT_THAT(build({{.num_pairs = 4, .repeat = std::numeric_limits<double>::infinity()}}), HasSubstr("repeat: inf"));
+              throws<InputError>(HasSubstr("data.train.1.repeat: -1")));
+  EXPECT_THAT(build({{.num_pairs = 4, .repeat = kInfinity}}), throws<InputError>(HasSubstr("repeat: inf")));
 }
 
 TEST(SamplerTest, refuses_a_batch_of_no_pairs) {
-  const std::string message = testing::input_error_of(
-      [] { Sampler({.seed = 1, .shuffle = true, .global_batch_size = 0}, {{.num_pairs = 4, .repeat = 1.0}}); });
-  EXPECT_THAT(message, HasSubstr("batch.global_batch_size: 0"));
+  const auto build = [] { Sampler({.seed = 1, .shuffle = true, .global_batch_size = 0}, {{.num_pairs = 4}}); };
+  EXPECT_THAT(build, throws<InputError>(HasSubstr("batch.global_batch_size: 0")));
 }
 
 TEST(EvaluationBatchTest, takes_every_pair_once_in_file_order) {

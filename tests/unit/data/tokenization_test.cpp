@@ -3,7 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/error_message.hpp"
+#include "collimate/base/error.hpp"
+#include "support/throws.hpp"
 
 namespace collimate {
 namespace {
@@ -26,10 +27,10 @@ TEST(TokenizationTest, names_both_files_and_all_differing_values) {
   Tokenization other = kRecord;
   other.tokenizer_fingerprint = "cc";
   other.max_length = 256;
-  const std::string message =
-      testing::input_error_of([&] { require_same_tokenization(kRecord, "a.h5", other, "b.h5"); });
-  EXPECT_THAT(message, AllOf(HasSubstr("a.h5"), HasSubstr("b.h5"), HasSubstr("tokenizer_fingerprint: aa against cc"),
-                             HasSubstr("max_length: 512 against 256"), Not(HasSubstr("overlong"))));
+  EXPECT_THAT(
+      [&] { require_same_tokenization(kRecord, "a.h5", other, "b.h5"); },
+      throws<InputError>(AllOf(HasSubstr("a.h5"), HasSubstr("b.h5"), HasSubstr("tokenizer_fingerprint: aa against cc"),
+                               HasSubstr("max_length: 512 against 256"), Not(HasSubstr("overlong")))));
 }
 
 TEST(TokenizationTest, compares_every_field) {
@@ -40,8 +41,8 @@ TEST(TokenizationTest, compares_every_field) {
   others[3].max_length = 1;
   others[4].vocab_size = 1;
   for (const Tokenization& other : others) {
-    EXPECT_THAT(testing::input_error_of([&] { require_same_tokenization(kRecord, "a", other, "b"); }),
-                HasSubstr(" against "));
+    EXPECT_THAT([&] { require_same_tokenization(kRecord, "a", other, "b"); },
+                throws<InputError>(HasSubstr(" against ")));
   }
 }
 
