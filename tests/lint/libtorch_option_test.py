@@ -38,6 +38,14 @@ def test_another_folder_is_taken(tmp_path: Path, copy: Path):
     assert f"-isystem {copy}/include" in (tmp_path / "build/build.ninja").read_text()
 
 
+def test_a_cuda_build_is_recognized_by_its_libraries(tmp_path: Path, copy: Path):
+    for library in ("libtorch_cuda.so", "libc10_cuda.so"):
+        (copy / "lib" / library).symlink_to(WHEEL / "lib/libc10.so")
+    done = configure(tmp_path / "build", copy)
+    assert done.returncode == 0, done.stderr
+    assert f"(CUDA): {copy}" in done.stdout
+
+
 def test_a_folder_that_is_no_libtorch_is_refused_by_name(tmp_path: Path):
     error = error_of(configure(tmp_path / "build", tmp_path))
     assert f"COLLIMATE_LIBTORCH: {tmp_path}: this is no libtorch folder: it has no include/ATen/ATen.h" in error
