@@ -18,6 +18,6 @@ std::string Range::expected() const {
 
 std::string CountOrUnlimited::expected() const { return "at least 1, or -1 for no limit"; }
 
-std::string FilePath::expected() const { return "not empty"; }
+std::string FilePath::expected() const { return "a path"; }
 
 }  // namespace collimate

@@ -1,0 +1,45 @@
+#pragma once
+// output.directory: whether a run may have it, and where things are in it. Looking (inspect) never writes; claiming
+// leaves the canonical configuration, by which the folder is known as this run's from then on.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "collimate/job/run_config.hpp"
+
+namespace collimate {
+
+/// The folder of one run. *Local*: used by one rank, the others only ask it for paths.
+class OutputFolder {
+ public:
+  /// Finds out, without writing anything, whether the run may use output.directory. Throws InputError when it is no
+  /// folder or cannot be written, has content but is no run, or is a run with another identity (every differing field
+  /// is named).
+  static OutputFolder inspect(const RunConfig& config);
+
+  /// Creates the folder if need be and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
+  /// *Local.* Throws InputError when that cannot be written.
+  void claim() const;
+
+  /// Whether the folder is of this run already.
+  [[nodiscard]] bool is_continued() const noexcept { return is_continued_; }
+  /// What changed in the schedule since the folder was claimed last, for the caller to log: first is the older value.
+  [[nodiscard]] const std::vector<FieldDifference>& schedule_changes() const noexcept { return schedule_changes_; }
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] std::filesystem::path config_file() const { return path_ / "config.yaml"; }
+  [[nodiscard]] std::filesystem::path metrics_file() const { return path_ / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path run_file() const { return path_ / "run.json"; }
+  [[nodiscard]] std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+
+ private:
+  explicit OutputFolder(RunConfig config) : config_(std::move(config)), path_(config_.output.directory) {}
+
+  RunConfig config_;  ///< with absolute paths
+  std::filesystem::path path_;
+  bool is_continued_ = false;
+  std::vector<FieldDifference> schedule_changes_;
+};
+
+}  // namespace collimate

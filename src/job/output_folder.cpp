@@ -1,0 +1,101 @@
+#include "collimate/job/output_folder.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "collimate/config/load.hpp"
+#include "durable_text.hpp"
+
+namespace collimate {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& reason) {
+  throw InputError(fmt::format("output.directory: {}: {}", path.string(), reason));
+}
+
+/// The folder itself, or the nearest one above it that exists and in which it would be created.
+fs::path nearest_existing(fs::path path) {
+  std::error_code error;
+  while (!fs::exists(fs::symlink_status(path, error)) && path.has_relative_path()) path = path.parent_path();
+  return path;
+}
+
+void require_writable_folder(const fs::path& path) {
+  const fs::path existing = nearest_existing(path);
+  std::error_code error;
+  if (!fs::is_directory(existing, error)) {
+    refuse(path,
+           fmt::format("{} is not a folder; expected a folder or a path where one can be made", existing.string()));
+  }
+  // With the effective user, and true of a file system that is mounted read-only.
+  if (faccessat(AT_FDCWD, existing.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    refuse(path, fmt::format("{} cannot be written ({}); expected a folder that can", existing.string(),
+                             std::strerror(errno)));
+  }
+}
+
+bool has_content(const fs::path& folder, const fs::path& ignored) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path() != ignored) return true;
+  }
+  return false;
+}
+
+RunConfig load_earlier(const fs::path& directory, const fs::path& file) {
+  try {
+    return load_run_config(read_config_file(file.string()), file.string());
+  } catch (const ConfigError& error) {
+    refuse(directory, fmt::format("its config.yaml is not one of this program; expected a run or another directory\n{}",
+                                  error.what()));
+  }
+}
+
+void require_same_identity(const fs::path& directory, const std::vector<FieldDifference>& differences) {
+  std::string fields;
+  for (const FieldDifference& difference : differences) {
+    if (difference.role != Role::kIdentity) continue;
+    fields += fmt::format("\n  {}: {} there, {} now", difference.key_path, difference.first, difference.second);
+  }
+  if (fields.empty()) return;
+  refuse(directory, "holds another run; expected the same values, or another directory:" + fields);
+}
+
+}  // namespace
+
+OutputFolder OutputFolder::inspect(const RunConfig& config) {
+  OutputFolder folder(with_absolute_paths(config));
+  require_writable_folder(folder.path());
+  if (!fs::exists(folder.path())) return folder;
+  if (!fs::exists(folder.config_file())) {
+    if (has_content(folder.path(), staging_path(folder.config_file()))) {
+      refuse(folder.path(), "is not empty and not a run; expected a run, an empty folder or none");
+    }
+    return folder;
+  }
+  const auto differences = compare(load_earlier(folder.path(), folder.config_file()), folder.config_);
+  require_same_identity(folder.path(), differences);
+  folder.is_continued_ = true;
+  for (const FieldDifference& difference : differences) {
+    if (difference.role == Role::kSchedule) folder.schedule_changes_.push_back(difference);
+  }
+  return folder;
+}
+
+void OutputFolder::claim() const {
+  try {
+    fs::create_directories(path_);
+    write_durably(config_file(), dump_canonical(config_));
+  } catch (const std::system_error& error) {
+    refuse(path_, fmt::format("cannot be written ({}); expected a folder that can", error.code().message()));
+  }
+}
+
+}  // namespace collimate
