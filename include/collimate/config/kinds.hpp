@@ -67,23 +67,22 @@ std::string expectation(const FieldType& field, std::string kind) {
   return words;
 }
 
-/// The word for a type of value.
+/// The words for what a value of a type can be given as.
 template <class Value>
 std::string kind_words() {
-  if constexpr (kIsList<Value>) {
+  if constexpr (HasShorthand<Value>) {
+    return fmt::format("a map of keys, or its {} alone", Value::kShorthandKey);
+  } else if constexpr (ConfigStruct<Value>) {
+    return "a map of keys";
+  } else if constexpr (kIsList<Value>) {
     return "a list";
+  } else if constexpr (kIsOptional<Value>) {
+    return kind_words<typename Value::value_type>();
   } else if constexpr (std::is_enum_v<Value>) {
     return one_of(names_of<Value>());
   } else {
     return std::string(kind_of(Value{}));
   }
-}
-
-/// The words for what a whole struct can be given as.
-template <ConfigStruct T>
-std::string struct_words() {
-  if constexpr (HasShorthand<T>) return fmt::format("a map of keys, or its {} alone", T::kShorthandKey);
-  return "a map of keys";
 }
 
 }  // namespace collimate::detail

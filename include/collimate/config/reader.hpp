@@ -57,7 +57,7 @@ void read_list(const ConfigNode& node, const std::string& path, const FieldType&
                const ReadContext& context) {
   const bool is_scalar = node.kind == ConfigNode::Kind::kScalar;
   if (!is_scalar && node.kind != ConfigNode::Kind::kList) {
-    context.add_unexpected(node, path, "a list");
+    context.add_unexpected(node, path, kind_words<std::vector<Element>>());
     return;
   }
   const std::vector<ConfigNode> items = is_scalar ? std::vector{node} : node.items;
@@ -108,7 +108,7 @@ void read_struct(const ConfigNode& node, const std::string& path, T& object, con
     }
   }
   if (node.kind != ConfigNode::Kind::kMap) {
-    return context.add_unexpected(node, path, detail::struct_words<T>());
+    return context.add_unexpected(node, path, detail::kind_words<T>());
   }
   const auto keys = detail::keys_of<T>();
   for (const ConfigEntry* entry : context.known_entries(node, path, keys)) {
