@@ -1,0 +1,63 @@
+#pragma once
+// One decoder layer: attention and MLP with their norms and residuals. What a model family switches on or off is in the
+// parameters a layer holds, not in its code.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "collimate/data/segment.hpp"
+#include "collimate/model/spec.hpp"
+#include "collimate/nn/linear.hpp"
+#include "collimate/nn/rope.hpp"
+
+namespace collimate {
+
+/// The residual stream with the last block's contribution not yet added; the next norm adds it on its way.
+struct Residual {
+  at::Tensor stream;  ///< [num_tokens, hidden_size]
+  at::Tensor delta;   ///< The same shape, or undefined.
+};
+
+/// Adds the pending contribution and normalizes the sum: the new stream, and its norm.
+std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::Tensor& weight, double epsilon);
+
+/// What all layers of one forward pass share. Not owned.
+struct StreamContext {
+  std::span<const Segment> segments;
+  const RopeTable& rope;
+};
+
+class DecoderLayer {
+ public:
+  /// Gives the parameter of a name inside the layer, such as "mlp.up_proj.weight"; undefined if the model has none.
+  using Finder = std::function<at::Tensor(std::string_view suffix)>;
+
+  DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, const Finder& find);
+
+  [[nodiscard]] Residual forward(const Residual& input, const StreamContext& context) const;
+
+ private:
+  [[nodiscard]] at::Tensor attend(const at::Tensor& normed, const StreamContext& context) const;
+  [[nodiscard]] at::Tensor transform(const at::Tensor& normed) const;
+
+  std::int64_t head_dim_;
+  double epsilon_;
+  std::optional<std::int64_t> window_;
+  at::Tensor attention_norm_;
+  at::Tensor mlp_norm_;
+  at::Tensor q_norm_;  // undefined without q/k norm
+  at::Tensor k_norm_;
+  std::vector<LinearWeight> qkv_;
+  LinearWeight attention_output_;
+  std::vector<LinearWeight> gate_up_;
+  LinearWeight down_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,26 @@
+#pragma once
+// Several elementwise passes over a matrix, block by block, so that all but the first find their block in the cache.
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+namespace collimate::detail {
+
+/// Calls work(first_row, num_rows) for blocks of a [rows, columns] matrix, in parallel, without autograd.
+template <class Work>
+void for_row_blocks(std::int64_t num_rows, std::int64_t num_columns, const Work& work) {
+  constexpr std::int64_t kBlockElements = 32768;
+  const std::int64_t block_rows = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, num_columns));
+  const std::int64_t num_blocks = (num_rows + block_rows - 1) / block_rows;
+  at::parallel_for(0, num_blocks, 1, [&](std::int64_t first, std::int64_t last) {
+    const at::NoGradGuard no_grad;  // Worker threads do not inherit the caller's mode.
+    for (std::int64_t block = first; block < last; ++block) {
+      const std::int64_t row = block * block_rows;
+      work(row, std::min(block_rows, num_rows - row));
+    }
+  });
+}
+
+}  // namespace collimate::detail
