@@ -12,15 +12,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Inputs: x, then weight and bias of each layer. A bias that is not there is an undefined tensor.
+// Inputs: x, then each layer's weight, followed by its bias if it has one; a bias is known by its one dimension.
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const variable_list& weights) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, at::TensorList tensors) {
     variable_list saved{x};
     variable_list outputs;
-    for (std::size_t i = 0; i < weights.size(); i += 2) {
-      saved.push_back(weights[i]);
-      outputs.push_back(product(x, weights[i], weights[i + 1]));
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const bool has_bias = i + 1 < tensors.size() && tensors[i + 1].dim() == 1;
+      outputs.push_back(product(x, tensors[i], has_bias ? tensors[i + 1] : at::Tensor()));
+      saved.push_back(tensors[i]);
+      if (has_bias) saved.push_back(tensors[++i]);
     }
     ctx->save_for_backward(std::move(saved));
     return outputs;
@@ -29,15 +31,15 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& x = saved[0];
-    variable_list results(1 + 2 * grads.size());
-    for (std::size_t i = 0; i < grads.size(); ++i) {
-      const at::Tensor& grad = grads[i];
-      const at::Tensor& weight = saved[1 + i];
-      if (ctx->needs_input_grad(0)) {
-        results[0] = i == 0 ? product(grad, weight.t()) : product_plus(grad, weight.t(), results[0]);
-      }
-      if (ctx->needs_input_grad(1 + 2 * i)) results[1 + 2 * i] = weight_gradient(grad, x);
-      if (ctx->needs_input_grad(2 + 2 * i)) results[2 + 2 * i] = grad.sum(0);
+    variable_list results(saved.size());
+    std::size_t output_index = 0;
+    for (std::size_t i = 1; i < saved.size(); ++i) {
+      const bool is_bias = saved[i].dim() == 1;
+      const at::Tensor& grad = grads[is_bias ? output_index - 1 : output_index++];
+      if (ctx->needs_input_grad(i)) results[i] = is_bias ? grad.sum(0) : weight_gradient(grad, x);
+      if (is_bias || !ctx->needs_input_grad(0)) continue;
+      const at::Tensor& before = results[0];
+      results[0] = before.defined() ? product_plus(grad, saved[i].t(), before) : product(grad, saved[i].t());
     }
     return results;
   }
@@ -49,9 +51,9 @@ std::vector<at::Tensor> linear(const at::Tensor& x, std::span<const LinearWeight
   variable_list flat;
   for (const LinearWeight& layer : weights) {
     flat.push_back(layer.weight);
-    flat.push_back(layer.bias);
+    if (layer.bias.defined()) flat.push_back(layer.bias);
   }
-  return LinearFunction::apply(x, flat);
+  return LinearFunction::apply(x, at::TensorList(flat));
 }
 
 at::Tensor linear(const at::Tensor& x, const LinearWeight& weight) { return linear(x, std::span(&weight, 1))[0]; }
