@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,16 +81,17 @@ TEST_F(PreferenceFileTest, scans_any_rows) {
 }
 
 TEST_F(PreferenceFileTest, scans_more_than_one_block) {
-  // 900 pairs of about 1500 tokens are more than the million of a block.
-  write_preference_file(path(), random_preference_pairs(1, 900, 1000, 100));
+  // 900 pairs of about 1500 tokens are more than the million of a block; only the last token is wrong.
+  PreferenceContent content = preference_content(random_preference_pairs(1, 900, 1000, 100));
+  content.tokens.back() += 100;
+  write_preference_file(path(), content);
   const PreferenceFile file(path());
   ASSERT_GT(file.num_tokens(), std::uint64_t{1} << 20U);
-  EXPECT_NO_THROW(file.scan_tokens(all_rows(file), 100));
-  PreferenceContent content = preference_content(random_preference_pairs(1, 900, 1000, 100));
-  content.tokens.back() = 50 - content.tokens.back() / 2;
-  write_preference_file(path(), content);
-  const PreferenceFile spoilt(path());
-  EXPECT_THAT([&] { spoilt.scan_tokens(all_rows(spoilt), 100); }, refused_at("pair 899: pair_id"));
+  std::vector<std::uint64_t> rows = all_rows(file);
+  EXPECT_THAT([&] { file.scan_tokens(rows, 100); }, refused_at("pair 899: token"));
+  EXPECT_THAT([&] { file.scan_tokens(rows, 200); }, refused_at("pair 899: pair_id"));
+  rows.pop_back();
+  EXPECT_NO_THROW(file.scan_tokens(rows, 100));
 }
 
 TEST_F(PreferenceFileTest, refuses_a_token_outside_the_vocabulary) {
