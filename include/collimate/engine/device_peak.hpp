@@ -1,0 +1,11 @@
+#pragma once
+// The denominator of `mfu`: what the device reaches in its best case.
+
+#include <c10/core/ScalarType.h>
+
+namespace collimate {
+
+/// FLOP/s of a large square matrix product on this rank's threads, the best of a few; about 0.2 s. *Local.*
+double measure_peak_flops(at::ScalarType dtype);
+
+}  // namespace collimate

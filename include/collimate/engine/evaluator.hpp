@@ -1,0 +1,33 @@
+#pragma once
+// Evaluation: every pair exactly once, whatever the ranks and the packing.
+
+#include "collimate/comm/communicator.hpp"
+#include "collimate/engine/batch_source.hpp"
+#include "collimate/engine/forward.hpp"
+#include "collimate/engine/step_report.hpp"
+#include "collimate/objective/objective.hpp"
+
+namespace collimate {
+
+/// Measures a policy on an evaluation set. Not owned: everything it is given must outlive it.
+class Evaluator {
+ public:
+  /// `reference` may be null where the objective needs none.
+  Evaluator(const BatchSource& source, const Objective& objective, const ReferenceStore* reference, Communicator& data,
+            std::int64_t eval_batch_size);
+
+  /// *Collective* over the data axis. Means over all pairs by weight, names prefixed with eval_; the same on every
+  /// rank. Throws Error when the loss is not finite.
+  [[nodiscard]] EvaluationReport evaluate(const Stage& stage) const;
+
+ private:
+  void add_batch(const Stage& stage, const BatchPlan& plan, const BatchTotals& totals, MetricValues& sums) const;
+
+  const BatchSource& source_;
+  const Objective& objective_;
+  const ReferenceStore* reference_;
+  Communicator& data_;
+  std::int64_t eval_batch_size_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,55 @@
+#pragma once
+// What a run reads: model, data and reference store, opened and checked against one another before anything is written.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "collimate/comm/communicator.hpp"
+#include "collimate/data/preference_dataset.hpp"
+#include "collimate/job/config.hpp"
+#include "collimate/store/model_source.hpp"
+#include "collimate/store/reference_store.hpp"
+
+namespace collimate {
+
+/// The preference files of a run.
+struct RunData {
+  PreferenceDataset train;
+  std::optional<PreferenceDataset> eval;
+};
+
+/// *Local.* Opens data.train and data.eval and checks that they were tokenized alike and for this model. Throws
+/// InputError.
+RunData open_data(const RunConfig& config, const ModelSource& model);
+
+/// *Local.* Reads this share of all tokens and checks them against the vocabulary: number `share` of `num_shares`.
+void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares);
+
+/// The frozen model's part of the configuration: reference.path and dtype, or else the policy's own.
+ModelConfig reference_model(const RunConfig& config);
+
+/// Hashes of a model's weights and config, as the reference store and run.json keep them.
+struct ModelFingerprints {
+  std::string weights;
+  std::string config;
+
+  bool operator==(const ModelFingerprints&) const = default;
+};
+
+/// *Collective.* Rank 0 reads the weights, all ranks get the result.
+ModelFingerprints model_fingerprints(const ModelSource& model, Communicator& world);
+
+/// What the rows of this run's reference store depend on.
+ReferenceIdentity reference_identity(const RunConfig& config, const ModelFingerprints& reference,
+                                     const PreferenceDataset& dataset);
+
+/// *Local.* Ids of all pairs of a run, training before evaluation; an id may repeat.
+std::vector<Hash128> all_pair_ids(const RunData& data);
+
+/// *Local.* Opens the store for training or evaluation. Throws InputError when it is of other weights, tokenizer or
+/// truncation, or lacks a pair (then it names the command that scores it). `config_file` is for that command.
+ReferenceStore open_reference(const RunConfig& config, const ReferenceIdentity& needed, const RunData& data,
+                              const std::string& config_file);
+
+}  // namespace collimate

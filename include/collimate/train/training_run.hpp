@@ -1,0 +1,64 @@
+#pragma once
+// The one place where the parts of training meet: from a configuration to a trainer, every input checked before the
+// first byte is written.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "collimate/base/log.hpp"
+#include "collimate/engine/run_inputs.hpp"
+#include "collimate/mesh/process_mesh.hpp"
+#include "collimate/train/resume.hpp"
+#include "collimate/train/trainer.hpp"
+
+namespace collimate {
+
+/// What a person asked for on the command line.
+struct TrainRequest {
+  std::string config_file;  // for messages
+  ResumeOption resume;
+  std::function<bool()> stop_requested;
+};
+
+/// Owns everything that a trainer refers to, and the trainer.
+class TrainingRun {
+ public:
+  /// *Collective.* Opens and checks all inputs, claims the output folder, builds or restores the policy. Throws
+  /// AgreedError. `mesh` and `log` must outlive the run.
+  static std::unique_ptr<TrainingRun> build(RunConfig config, TrainRequest request, ProcessMesh& mesh, const Log& log);
+  ~TrainingRun();
+
+  /// *Collective.* Trains to the end; see Trainer::run.
+  ExitCode run();
+
+ private:
+  TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
+
+  void open_inputs(const std::string& config_file);
+  void open_reference_store(const std::string& config_file);
+  std::optional<Checkpoint> claim_output(const TrainRequest& request);
+  void build_policy(const std::optional<Checkpoint>& checkpoint);
+  void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
+  [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
+  [[nodiscard]] CheckpointState checkpoint_identity() const;
+  [[nodiscard]] std::vector<std::unique_ptr<Observer>> build_observers(std::int64_t resumed_step) const;
+  [[nodiscard]] bool starts_from_reference() const;
+
+  RunConfig config_;
+  ProcessMesh& mesh_;
+  const Log& log_;
+  Objective objective_;
+  std::unique_ptr<ModelSource> model_;
+  ModelFingerprints model_fingerprints_;
+  std::optional<RunData> data_;
+  std::optional<ReferenceStore> reference_;
+  std::optional<OutputFolder> output_;
+  std::optional<Policy> policy_;
+  std::optional<BatchSource> train_source_;
+  std::optional<BatchSource> eval_source_;
+  std::optional<Evaluator> evaluator_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+}  // namespace collimate

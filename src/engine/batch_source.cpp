@@ -1,0 +1,39 @@
+#include "collimate/engine/batch_source.hpp"
+
+#include "collimate/model/cost.hpp"
+
+namespace collimate {
+
+BatchPlan BatchSource::plan(std::span<const std::uint64_t> pair_indices) const {
+  BatchPlan plan;
+  std::vector<PairLengths> lengths;
+  lengths.reserve(pair_indices.size());
+  for (const std::uint64_t pair : pair_indices) {
+    const PairLengths& own = lengths.emplace_back(dataset_.lengths(pair));
+    plan.totals.weight += dataset_.weight(pair);
+    plan.totals.chosen_tokens += dataset_.weight(pair) * static_cast<double>(own.num_chosen_tokens);
+    plan.num_stream_tokens += static_cast<std::uint64_t>(num_stream_tokens(own, packing_.layout));
+  }
+  const PackingPlan packed = pack(lengths, packing_);
+  for (const auto& positions : packed.microbatches.at(static_cast<std::size_t>(dp_rank_))) {
+    auto& microbatch = plan.microbatches.emplace_back();
+    for (const std::size_t position : positions) microbatch.push_back(pair_indices[position]);
+  }
+  return plan;
+}
+
+MicroBatch BatchSource::read(std::span<const std::uint64_t> pair_indices) const {
+  return build_microbatch(dataset_.read(pair_indices), packing_.layout);
+}
+
+PackingOptions packing_options(const BatchConfig& config, const MeshShape& mesh, const ModelSpec& spec,
+                               Responses responses) {
+  const ForwardFlops token = forward_flops(spec, {.num_tokens = 1, .num_labelled_rows = 1});
+  const ForwardFlops key = forward_flops(spec, {.num_attended_keys = 1, .num_windowed_keys = 1});
+  return {.num_dp_ranks = mesh.data,
+          .microbatch_tokens = config.microbatch_tokens,
+          .layout = {.prefix_sharing = config.prefix_sharing, .responses = responses},
+          .cost = {.per_token = token.total(), .per_attended_key = key.total(), .window = spec.sliding_window}};
+}
+
+}  // namespace collimate

@@ -1,0 +1,55 @@
+#include "collimate/engine/evaluator.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include <ATen/ATen.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/engine/reduce_metrics.hpp"
+
+namespace collimate {
+
+Evaluator::Evaluator(const BatchSource& source, const Objective& objective, const ReferenceStore* reference,
+                     Communicator& data, std::int64_t eval_batch_size)
+    : source_(source), objective_(objective), reference_(reference), data_(data), eval_batch_size_(eval_batch_size) {}
+
+EvaluationReport Evaluator::evaluate(const Stage& stage) const {
+  const at::NoGradGuard no_grad;
+  const auto start = std::chrono::steady_clock::now();
+  const std::uint64_t num_pairs = source_.dataset().size();
+  std::vector<BatchPlan> plans;
+  BatchTotals totals;
+  for (std::int64_t i = 0; i < num_evaluation_batches(num_pairs, eval_batch_size_); ++i) {
+    plans.push_back(source_.plan(evaluation_batch(num_pairs, eval_batch_size_, i)));
+    totals.weight += plans.back().totals.weight;
+    totals.chosen_tokens += plans.back().totals.chosen_tokens;
+  }
+  MetricValues sums(objective_.metric_names().size(), 0.0);
+  for (const BatchPlan& plan : plans) add_batch(stage, plan, totals, sums);
+  reduce_metrics(sums, data_);
+  if (!std::isfinite(sums.front())) throw Error("the evaluation loss is not finite");
+
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  EvaluationReport report;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    report.metrics.emplace_back("eval_" + objective_.metric_names()[i], sums[i]);
+  }
+  report.timing.emplace_back("eval_seconds", elapsed.count());
+  report.timing.emplace_back("eval_pairs_per_second", static_cast<double>(num_pairs) / elapsed.count());
+  return report;
+}
+
+void Evaluator::add_batch(const Stage& stage, const BatchPlan& plan, const BatchTotals& totals,
+                          MetricValues& sums) const {
+  for (const auto& pairs : plan.microbatches) {
+    const MicroBatch microbatch = source_.read(pairs);
+    const PairBatch batch =
+        pair_batch(forward_log_probs(stage, microbatch), microbatch, source_.layout(), source_.dataset(), reference_);
+    const MetricValues share = objective_.share(batch, totals).metrics;
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += share[i];
+  }
+}
+
+}  // namespace collimate

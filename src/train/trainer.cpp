@@ -1,0 +1,121 @@
+#include "collimate/train/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "collimate/comm/agreement.hpp"
+#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/device_peak.hpp"
+#include "collimate/engine/reduce_metrics.hpp"
+#include "collimate/optim/lr_schedule.hpp"
+
+namespace collimate {
+
+namespace {
+
+double peak_flops_of_all(const RunConfig& config, Communicator& world) {
+  std::vector<double> peak{measure_peak_flops(scalar_type(config.model.dtype))};
+  reduce_metrics(peak, world);
+  return peak.front();
+}
+
+bool is_due(std::int64_t step, std::int64_t interval) { return step % interval == 0; }
+
+}  // namespace
+
+std::int64_t num_optimizer_steps(const TrainConfig& config, const Sampler& sampler) {
+  if (config.max_steps >= 0) return config.max_steps;
+  return static_cast<std::int64_t>(
+      std::ceil(config.num_train_epochs * static_cast<double>(sampler.num_batches_per_epoch())));
+}
+
+TrainProgress progress_of(const CheckpointState& state) {
+  try {
+    return {.step = state.step,
+            .num_pairs = state.trainer_state.at("num_pairs").get<std::uint64_t>(),
+            .num_tokens = state.trainer_state.at("num_tokens").get<std::uint64_t>()};
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(
+        fmt::format("the checkpoint of step {} has no usable trainer state: {}", state.step, error.what()));
+  }
+}
+
+Trainer::Trainer(TrainerParts parts, TrainProgress progress)
+    : parts_(std::move(parts)),
+      progress_(progress),
+      step_(parts_.policy, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.data()),
+      num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
+      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh.world())) {}
+
+ExitCode Trainer::run() {
+  const RunConfig& config = parts_.config;
+  while (progress_.step < num_steps_) {
+    const bool stop = run_step();
+    const bool last = stop || progress_.step == num_steps_;
+    if (!stop && (is_due(progress_.step, config.train.eval_steps) || last)) evaluate();
+    if (is_due(progress_.step, config.checkpoint.save_steps) || last) save();
+    if (stop && progress_.step < num_steps_) return ExitCode::kInterrupted;
+  }
+  return ExitCode::kDone;
+}
+
+bool Trainer::run_step() {
+  const auto start = std::chrono::steady_clock::now();
+  const OptimizerConfig& optimizer = parts_.config.optimizer;
+  const StepOrder order{.step = progress_.step,
+                        .pair_indices = parts_.sampler.batch(progress_.step),
+                        .learning_rate = learning_rate(optimizer, progress_.step, num_steps_),
+                        .max_grad_norm = optimizer.max_grad_norm,
+                        .check_against_reference = parts_.policy_is_reference && progress_.step == 0,
+                        .stop_requested = parts_.stop_requested()};
+  const StepOutcome outcome = step_.run(order);
+  ++progress_.step;
+  progress_.num_pairs += order.pair_indices.size();
+  progress_.num_tokens += outcome.num_stream_tokens;
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const StepReport report = report_of(outcome, order.learning_rate, order.pair_indices.size(), elapsed.count());
+  for (const auto& observer : parts_.observers) observer->on_step(report);
+  return outcome.stop_requested;
+}
+
+StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
+                              double seconds) const {
+  StepReport report{.step = progress_.step, .num_steps = num_steps_, .epoch = epoch(), .metrics = {}, .timing = {}};
+  for (std::size_t i = 0; i < outcome.metrics.size(); ++i) {
+    report.metrics.emplace_back(parts_.objective.metric_names()[i], outcome.metrics[i]);
+  }
+  report.metrics.emplace_back("grad_norm", outcome.grad_norm);
+  report.metrics.emplace_back("learning_rate", learning_rate);
+  report.metrics.emplace_back("num_tokens", static_cast<double>(progress_.num_tokens));
+  report.timing.emplace_back("pairs_per_second", static_cast<double>(num_pairs) / seconds);
+  report.timing.emplace_back("tokens_per_second", static_cast<double>(outcome.num_stream_tokens) / seconds);
+  report.timing.emplace_back("mfu", 3.0 * outcome.forward_flops / (seconds * peak_flops_));
+  report.timing.emplace_back("step_seconds", seconds);
+  return report;
+}
+
+void Trainer::evaluate() {
+  if (parts_.evaluator == nullptr) return;
+  EvaluationReport report = parts_.evaluator->evaluate(parts_.policy.stage());
+  report.step = progress_.step;
+  report.epoch = epoch();
+  for (const auto& observer : parts_.observers) observer->on_evaluation(report);
+}
+
+void Trainer::save() {
+  Communicator& world = parts_.mesh.world();
+  run_agreed(world, [&] {
+    if (world.rank() != 0) return;
+    CheckpointState state = parts_.checkpoint_identity;
+    state.step = progress_.step;
+    state.trainer_state = {
+        {"epoch", epoch()}, {"num_pairs", progress_.num_pairs}, {"num_tokens", progress_.num_tokens}};
+    parts_.checkpoints.save(state, parts_.policy.tensor_groups());
+  });
+}
+
+}  // namespace collimate

@@ -1,0 +1,149 @@
+#include "collimate/train/training_run.hpp"
+
+#include <fmt/format.h>
+
+#include "collimate/comm/agreement.hpp"
+#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/metrics_writer.hpp"
+#include "collimate/engine/progress.hpp"
+#include "collimate/job/run_config.hpp"
+#include "run_record.hpp"
+
+namespace collimate {
+
+std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, TrainRequest request, ProcessMesh& mesh,
+                                                const Log& log) {
+  std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
+  run->open_inputs(request.config_file);
+  const std::optional<Checkpoint> checkpoint = run->claim_output(request);
+  run->build_policy(checkpoint);
+  run->build_trainer(request, checkpoint);
+  return run;
+}
+
+TrainingRun::TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log)
+    : config_(std::move(config)), mesh_(mesh), log_(log), objective_(config_.objective) {}
+
+TrainingRun::~TrainingRun() = default;
+
+ExitCode TrainingRun::run() { return trainer_->run(); }
+
+void TrainingRun::open_inputs(const std::string& config_file) {
+  Communicator& world = mesh_.world();
+  model_ = make_agreed(world, [&] { return open_model_source(config_.model); });
+  data_ = make_agreed(world, [&] { return open_data(config_, *model_); });
+  run_agreed(world, [&] { scan_data(*data_, model_->spec().vocab_size, world.rank(), world.size()); });
+  model_fingerprints_ = model_fingerprints(*model_, world);
+  if (objective_.needs().reference) open_reference_store(config_file);
+}
+
+void TrainingRun::open_reference_store(const std::string& config_file) {
+  ModelFingerprints fingerprints = model_fingerprints_;
+  if (config_.reference.path) {
+    const auto source = make_agreed(mesh_.world(), [&] { return open_model_source(reference_model(config_)); });
+    fingerprints = model_fingerprints(*source, mesh_.world());
+  }
+  const ReferenceIdentity needed = reference_identity(config_, fingerprints, data_->train);
+  reference_ = make_agreed(mesh_.world(), [&] { return open_reference(config_, needed, *data_, config_file); });
+}
+
+std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
+  Communicator& world = mesh_.world();
+  output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_); });
+  const CheckpointStore store(output_->checkpoints().string(), config_.checkpoint.save_total_limit);
+  std::optional<Checkpoint> checkpoint = find_resumed_checkpoint(request.resume, *output_, store, world, log_);
+  run_agreed(world, [&] {
+    if (checkpoint) require_same_fingerprints(*checkpoint, fingerprints());
+  });
+  for (const FieldDifference& change : output_->schedule_changes()) log_.info("changed since: {}", change.text());
+  run_agreed(world, [&] {
+    if (world.rank() == 0) output_->claim();
+  });
+  const std::vector<std::string> hosts = world.all_gather_bytes(detail::host_name());
+  run_agreed(world, [&] {
+    if (world.rank() != 0) return;
+    detail::write_run_record(output_->run_file(),
+                             {.mesh = mesh_.shape(), .hosts = hosts, .fingerprints = fingerprints()});
+  });
+  return checkpoint;
+}
+
+void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
+  const ComputeDtype dtype = config_.model.dtype;
+  Stage stage = make_agreed(mesh_.world(), [&] {
+    return checkpoint ? build_stage(model_->spec(), *checkpoint, dtype, StageUse::kTraining)
+                      : build_stage(*model_, dtype, StageUse::kTraining);
+  });
+  policy_.emplace(std::move(stage), config_.optimizer);
+  if (checkpoint) {
+    run_agreed(mesh_.world(), [&] { policy_->restore_moments(*checkpoint, checkpoint->state().step); });
+    log_.info("resumed from {} after step {}", checkpoint->path(), checkpoint->state().step);
+  }
+}
+
+void TrainingRun::build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint) {
+  const Responses responses = objective_.needs().rejected ? Responses::kBoth : Responses::kChosenOnly;
+  const PackingOptions packing = packing_options(config_.batch, mesh_.shape(), model_->spec(), responses);
+  const ReferenceStore* reference = reference_ ? &*reference_ : nullptr;
+  train_source_.emplace(data_->train, packing, mesh_.coordinate().dp_rank);
+  if (data_->eval) {
+    eval_source_.emplace(*data_->eval, packing, mesh_.coordinate().dp_rank);
+    evaluator_.emplace(*eval_source_, objective_, reference, mesh_.data(), config_.batch.eval_batch_size);
+  }
+  const TrainProgress progress = checkpoint ? progress_of(checkpoint->state()) : TrainProgress{};
+  const SamplerOptions sampling{.seed = config_.train.seed,
+                                .shuffle = config_.data.shuffle,
+                                .global_batch_size = config_.batch.global_batch_size};
+  trainer_ = std::make_unique<Trainer>(
+      TrainerParts{.config = config_,
+                   .mesh = mesh_,
+                   .policy = *policy_,
+                   .objective = objective_,
+                   .reference = reference,
+                   .train_source = *train_source_,
+                   .evaluator = evaluator_ ? &*evaluator_ : nullptr,
+                   .sampler = Sampler(sampling, data_->train.source_sizes()),
+                   .checkpoints = CheckpointStore(output_->checkpoints().string(), config_.checkpoint.save_total_limit),
+                   .checkpoint_identity = checkpoint_identity(),
+                   .observers = build_observers(progress.step),
+                   .stop_requested = request.stop_requested,
+                   .policy_is_reference = !checkpoint && starts_from_reference()},
+      progress);
+}
+
+std::map<std::string, std::string> TrainingRun::fingerprints() const {
+  std::map<std::string, std::string> all{{"model_weights", model_fingerprints_.weights},
+                                         {"model_config", model_fingerprints_.config},
+                                         {"train_data", data_->train.fingerprint().hex()}};
+  if (reference_) all.emplace("reference_weights", reference_->identity().weights_fingerprint);
+  return all;
+}
+
+CheckpointState TrainingRun::checkpoint_identity() const {
+  CheckpointState state;
+  state.fingerprints = fingerprints();
+  state.configuration = dump_canonical(with_absolute_paths(config_));
+  return state;
+}
+
+std::vector<std::unique_ptr<Observer>> TrainingRun::build_observers(std::int64_t resumed_step) const {
+  std::vector<std::unique_ptr<Observer>> observers;
+  if (mesh_.world().rank() == 0) {
+    observers.push_back(std::make_unique<MetricsWriter>(output_->metrics_file(), resumed_step));
+    observers.push_back(std::make_unique<Progress>(stderr));
+  }
+  return observers;
+}
+
+bool TrainingRun::starts_from_reference() const {
+  if (!reference_) return false;
+  const ReferenceIdentity& identity = reference_->identity();
+  const bool same =
+      identity.weights_fingerprint == model_fingerprints_.weights && identity.dtype == config_.model.dtype;
+  if (!same)
+    log_.info(
+        "step 0 is not checked against the reference store: the policy starts from other weights or another dtype");
+  return same;
+}
+
+}  // namespace collimate
