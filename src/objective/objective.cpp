@@ -7,8 +7,11 @@ namespace collimate {
 
 namespace {
 
+// A batch whose pairs all weigh nothing has mean 0, not 0 / 0.
+double positive(double total) { return total > 0.0 ? total : 1.0; }
+
 double denominator(Normalizer normalizer, const BatchTotals& totals) {
-  return normalizer == Normalizer::kPairWeight ? totals.weight : totals.chosen_tokens;
+  return positive(normalizer == Normalizer::kPairWeight ? totals.weight : totals.chosen_tokens);
 }
 
 std::vector<std::string> metric_names_of(const ObjectiveConfig& config, const LossNeeds& needs) {
@@ -54,7 +57,7 @@ void Objective::append_rewards(const PairBatch& pairs, const BatchTotals& totals
   const at::Tensor rejected = config_.beta * (pairs.policy_rejected.detach() - pairs.reference_rejected);
   const at::Tensor accuracy = chosen.gt(rejected).to(at::kDouble);
   for (const at::Tensor& values : {chosen, rejected, chosen - rejected, accuracy}) {
-    metrics.push_back((pairs.weight * values).sum().item<double>() / totals.weight);
+    metrics.push_back((pairs.weight * values).sum().item<double>() / positive(totals.weight));
   }
 }
 
