@@ -33,9 +33,9 @@ PairSizes measure(std::span<const PairLengths> batch, const PackingOptions& opti
   return sizes;
 }
 
-/// Equal sizes keep their order, so that the plan does not depend on the sorting algorithm.
+/// The lower index first among equal sizes, so that the plan does not depend on the sorting algorithm.
 void sort_largest_first(Indices& indices, const std::vector<double>& sizes) {
-  std::ranges::stable_sort(indices, std::greater{}, [&](std::size_t index) { return sizes[index]; });
+  std::ranges::sort(indices, {}, [&](std::size_t index) { return std::pair(-sizes[index], index); });
 }
 
 double sum_of(const Indices& indices, const std::vector<double>& sizes) {
@@ -101,8 +101,8 @@ std::vector<Indices> microbatches_of_rank(Indices indices, const std::vector<dou
   for (Indices& bin : fill_evenly(Indices(fitting, indices.end()), tokens, budget)) {
     microbatches.push_back(std::move(bin));
   }
-  std::ranges::stable_sort(microbatches, std::greater{}, [&](const Indices& bin) { return sum_of(bin, tokens); });
   for (Indices& microbatch : microbatches) std::ranges::sort(microbatch);
+  std::ranges::sort(microbatches, {}, [&](const Indices& bin) { return std::pair(-sum_of(bin, tokens), bin.front()); });
   return microbatches;
 }
 

@@ -142,6 +142,7 @@ const Tokenization& PreferenceDataset::tokenization() const { return sources_.fr
 
 std::vector<SourceSize> PreferenceDataset::source_sizes() const {
   std::vector<SourceSize> sizes;
+  sizes.reserve(sources_.size());
   for (const Source& source : sources_) sizes.push_back({.num_pairs = source.num_pairs, .repeat = source.repeat});
   return sizes;
 }

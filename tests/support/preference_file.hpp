@@ -93,7 +93,7 @@ inline void write_preference_file(const std::filesystem::path& path, const Prefe
   }
   if (!content.left_out.contains("source_names")) writer.write_texts("source_names", content.source_names);
   if (content.write_others) content.write_others(writer);
-  writer.close();
+  writer.commit();
 }
 
 inline void write_preference_file(const std::filesystem::path& path, const std::vector<TestPair>& pairs) {
