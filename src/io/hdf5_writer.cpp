@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <vector>
 
 #include "hdf5_call.hpp"
+#include "hdf5_image.hpp"
 
 namespace collimate {
 
@@ -19,17 +21,6 @@ auto write_call(std::string_view place, Function&& function) {
 template <class Function>
 Hdf5Handle write_handle(std::string_view place, Function&& function) {
   return Hdf5Handle(write_call(place, std::forward<Function>(function)));
-}
-
-Hdf5Handle create_file(const std::string& path) {
-  const Hdf5Handle access = write_handle(path, [] { return H5Pcreate(H5P_FILE_ACCESS); });
-  write_call(path, [&] { return H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110); });
-  write_call(path, [&] { return H5Pset_file_locking(access.get(), 0, 1); });
-  const Hdf5Handle creation = write_handle(path, [] { return H5Pcreate(H5P_FILE_CREATE); });
-  write_call(path, [&] { return H5Pset_obj_track_times(creation.get(), false); });
-  return Hdf5Handle(detail::hdf5_call<InputError>(fmt::format("{}: cannot be written", path), [&] {
-    return H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get());
-  }));
 }
 
 /// Chunks of about 256 KiB along the first dim: the unit that a checksum covers and that a range read loads.
@@ -63,11 +54,13 @@ void write_values(const std::string& place, hid_t file, const std::string& name,
   const Hdf5Handle properties = creation_properties(place, chunk_shape(shape, element_bytes));
   const Hdf5Handle space = write_handle(
       place, [&] { return H5Screate_simple(static_cast<int>(shape.size()), shape.data(), greatest.data()); });
-  const Hdf5Handle dataset = write_handle(place, [&] {
+  Hdf5Handle dataset = write_handle(place, [&] {
     return H5Dcreate2(file, name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT);
   });
-  if (is_empty) return;
-  write_call(place, [&] { return H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data); });
+  if (!is_empty) {
+    write_call(place, [&] { return H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data); });
+  }
+  write_call(place, [&] { return H5Dclose(dataset.release()); });  // writes what the chunk cache still holds
 }
 
 /// UTF-8 text of `width` bytes, padded with zeros.
@@ -89,23 +82,27 @@ void write_scalar_attribute(const std::string& place, hid_t file, const std::str
 
 }  // namespace
 
-Hdf5Writer::Hdf5Writer(std::string path) : path_(std::move(path)), file_(create_file(path_)) {}
+Hdf5Writer::Hdf5Writer(std::string target)
+    : staged_(std::move(target)),
+      image_(std::make_unique<std::vector<std::byte>>()),
+      file_(detail::create_hdf5_image(staged_.target(), *image_)) {}
 
 void Hdf5Writer::write_attribute(const std::string& name, std::string_view text) {
-  const std::string place = fmt::format("{}: attribute '{}'", path_, name);
+  const std::string place = fmt::format("{}: attribute '{}'", staged_.target(), name);
   const Hdf5Handle type = fixed_text_type(place, text.size());
   const std::string terminated(text);  // an empty text still needs one readable byte
   write_scalar_attribute(place, file_.get(), name, type.get(), terminated.c_str());
 }
 
 void Hdf5Writer::write_attribute(const std::string& name, std::int64_t value) {
-  write_scalar_attribute(fmt::format("{}: attribute '{}'", path_, name), file_.get(), name,
-                         detail::hdf5_call<Error>(path_, [] { return native_type(Hdf5Type::kInt64); }), &value);
+  write_scalar_attribute(fmt::format("{}: attribute '{}'", staged_.target(), name), file_.get(), name,
+                         detail::hdf5_call<Error>(staged_.target(), [] { return native_type(Hdf5Type::kInt64); }),
+                         &value);
 }
 
 void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values values,
                                std::initializer_list<std::uint64_t> shape) {
-  const std::string place = fmt::format("{}: dataset '{}'", path_, name);
+  const std::string place = fmt::format("{}: dataset '{}'", staged_.target(), name);
   check(shape.size() >= 1 &&
             std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()) == values.num_elements,
         "a dataset's shape covers its values");
@@ -114,7 +111,7 @@ void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values va
 }
 
 void Hdf5Writer::write_texts(const std::string& name, std::span<const std::string> texts) {
-  const std::string place = fmt::format("{}: dataset '{}'", path_, name);
+  const std::string place = fmt::format("{}: dataset '{}'", staged_.target(), name);
   std::size_t width = 1;
   for (const std::string& text : texts) width = std::max(width, text.size());
   std::string padded(width * texts.size(), '\0');
@@ -123,11 +120,12 @@ void Hdf5Writer::write_texts(const std::string& name, std::span<const std::strin
   write_values(place, file_.get(), name, type.get(), padded.data(), {hsize_t{texts.size()}});
 }
 
-void Hdf5Writer::close() {
-  check(static_cast<bool>(file_), "an HDF5 file is closed once");
-  const std::string place = fmt::format("{}: cannot be written", path_);
-  write_call(place, [&] { return H5Fflush(file_.get(), H5F_SCOPE_LOCAL); });
-  write_call(place, [&] { return H5Fclose(file_.release()); });
+void Hdf5Writer::commit() {
+  check(static_cast<bool>(file_), "an HDF5 file is committed once");
+  write_call(staged_.target(), [&] { return H5Fflush(file_.get(), H5F_SCOPE_GLOBAL); });
+  write_call(staged_.target(), [&] { return H5Fclose(file_.release()); });
+  staged_.write(*image_);
+  staged_.commit();
 }
 
 }  // namespace collimate

@@ -1,32 +1,39 @@
 #pragma once
 // Files that appear whole or not at all: written under a staging name beside the target, made durable, then renamed.
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "collimate/io/output_file.hpp"
 
 namespace collimate {
 
 /// One staged file. Without `commit` it is removed and the target stays as it was.
 class AtomicFile {
  public:
-  /// Reserves a staging name beside `target` by creating an empty file. *Local.* Throws InputError when the folder is
-  /// missing or cannot be written, or `target` is a folder.
+  /// Creates an empty file beside `target`. *Local.* Throws InputError when the folder is missing or cannot be written,
+  /// or `target` is a folder.
   explicit AtomicFile(std::string target);
   ~AtomicFile();
-  AtomicFile(AtomicFile&& other) noexcept;
-  AtomicFile& operator=(AtomicFile&&) = delete;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Where to write until `commit`; a writer may truncate or recreate it.
-  [[nodiscard]] const std::string& staging_path() const noexcept { return staging_; }
   [[nodiscard]] const std::string& target() const noexcept { return target_; }
 
-  /// Makes the staged file durable and gives it the target's name, replacing what was there. The writer has closed it.
-  /// Throws Error; the target then is as before.
+  /// Appends to the staged file. Throws Error, for example on a full disk.
+  void write(std::span<const std::byte> bytes) { file_.write(bytes); }
+  void write(std::string_view text) { file_.write(text); }
+
+  /// Makes the staged file durable and gives it the target's name, replacing what was there. Called once, last. Throws
+  /// Error; the target then is as before.
   void commit();
 
  private:
   std::string target_;
-  std::string staging_;
+  OutputFile file_;
+  bool committed_ = false;
 };
 
 /// Writes a small file atomically.

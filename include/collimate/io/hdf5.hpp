@@ -3,8 +3,10 @@
 // gives equal bytes. The library is not thread-safe, so io serializes all calls to it; any thread may use any of these
 // objects, one thread at a time each. Collective (parallel) HDF5 is not offered.
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "collimate/base/unique_handle.hpp"
+#include "collimate/io/atomic_file.hpp"
 
 namespace collimate {
 
@@ -128,12 +131,12 @@ class Hdf5Reader {
   Hdf5Handle file_;
 };
 
-/// A new file. Written in the latest format of HDF5 1.10 (checksummed metadata), chunked with Fletcher32, without
-/// times. Nothing is durable or even complete before `close`; write to AtomicFile's staging path and commit that.
+/// A new file, built in memory and put in place at once by `commit`; without it nothing is written. In the latest
+/// format of HDF5 1.10 (checksummed metadata), chunked with Fletcher32, without times.
 class Hdf5Writer {
  public:
-  /// Creates or truncates `path`. *Local.* Throws InputError when it cannot be created.
-  explicit Hdf5Writer(std::string path);
+  /// *Local.* Throws InputError when a file cannot be created at `target`.
+  explicit Hdf5Writer(std::string target);
 
   /// Root attributes.
   void write_attribute(const std::string& name, std::string_view text);
@@ -151,8 +154,9 @@ class Hdf5Writer {
   /// A 1-d dataset of strings, padded to the longest: unlike those of variable length they are under the checksum.
   void write_texts(const std::string& name, std::span<const std::string> texts);
 
-  /// Flushes and closes the file. Throws Error when that fails, for example on a full disk.
-  void close();
+  /// Writes the file, makes it durable and gives it the target's name, replacing what was there. Called once, last.
+  /// Throws Error, for example on a full disk; the target then is as before.
+  void commit();
 
  private:
   struct Values {
@@ -161,7 +165,8 @@ class Hdf5Writer {
   };
   void write_dataset(const std::string& name, Hdf5Type type, Values values, std::initializer_list<std::uint64_t> shape);
 
-  std::string path_;
+  AtomicFile staged_;
+  std::unique_ptr<std::vector<std::byte>> image_;
   Hdf5Handle file_;
 };
 

@@ -24,6 +24,8 @@ class OutputFile {
  public:
   /// Creates `path`, which must not exist. *Local.* Throws InputError: the place was chosen by the user.
   explicit OutputFile(std::string path);
+  /// The same, for a file that the user knows by another name, which messages then bear.
+  OutputFile(std::string path, std::string known_as);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::uint64_t num_bytes() const noexcept { return num_bytes_; }
@@ -37,6 +39,7 @@ class OutputFile {
 
  private:
   std::string path_;
+  std::string known_as_;
   FileDescriptor descriptor_;
   std::uint64_t num_bytes_ = 0;
 };

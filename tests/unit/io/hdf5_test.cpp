@@ -36,7 +36,7 @@ class Hdf5Test : public ::testing::Test {
     writer.write("nothing", std::vector<float>{});
     const std::vector<std::string> names{"a", "", "größer"};
     writer.write_texts("names", names);
-    writer.close();
+    writer.commit();
   }
 
   TemporaryFolder folder_;
@@ -123,7 +123,7 @@ TEST_F(Hdf5Test, finds_a_flipped_byte_in_the_data) {
 
 TEST_F(Hdf5Test, says_where_it_cannot_write) {
   EXPECT_THAT([&] { Hdf5Writer(path("no/such/folder.h5")); },
-              throws<InputError>(AllOf(HasSubstr("no/such/folder.h5: cannot be written"), HasSubstr("No such file"))));
+              throws<InputError>(AllOf(HasSubstr("no/such/folder.h5: cannot be created"), HasSubstr("No such file"))));
 }
 
 TEST_F(Hdf5Test, serves_several_threads) {

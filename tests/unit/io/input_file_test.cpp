@@ -1,0 +1,53 @@
+#include "collimate/io/input_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "collimate/base/error.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/throws.hpp"
+
+namespace collimate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TEST(InputFileTest, reads_and_maps_the_same_bytes) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() / "a.bin";
+  const std::string content("a\0b\n", 4);
+  write_bytes(path, content);
+  EXPECT_EQ(read_text_file(path), content);
+  const MappedFile mapped(path);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()), content);
+}
+
+TEST(InputFileTest, maps_an_empty_file) {
+  const TemporaryFolder folder;
+  write_bytes(folder.path() / "empty", "");
+  EXPECT_TRUE(MappedFile(folder.path() / "empty").bytes().empty());
+}
+
+TEST(InputFileTest, names_path_and_reason_when_a_file_cannot_be_read) {
+  const TemporaryFolder folder;
+  const std::string missing = folder.path() / "missing";
+  EXPECT_THAT([&] { (void)read_text_file(missing); },
+              throws<InputError>(AllOf(HasSubstr(missing), HasSubstr("No such file"))));
+  EXPECT_THAT([&] { (void)MappedFile(missing); }, throws<InputError>(HasSubstr(missing)));
+  EXPECT_THAT([&] { (void)read_text_file(folder.path()); }, throws<InputError>(HasSubstr("is not a file")));
+  EXPECT_EQ(find_text_file(missing), std::nullopt);
+}
+
+TEST(InputFileTest, refuses_json_that_is_wrong_or_repeats_a_key) {
+  EXPECT_EQ(parse_json(R"({"a": 1, "b": {"a": 2}})", "x.json")["b"]["a"], 2);
+  EXPECT_THAT([] { (void)parse_json(R"({"a": 1, "b": {"c": 2, "c": 3}})", "x.json"); },
+              throws<InputError>(HasSubstr("x.json: the key \"c\" is repeated")));
+  EXPECT_THAT([] { (void)parse_json("{\"a\": 1,\n \"b\": }", "x.json"); },
+              throws<InputError>(AllOf(HasSubstr("x.json: is not valid JSON"), HasSubstr("line 2"))));
+  EXPECT_THAT([] { (void)parse_json("{} x", "x.json"); }, throws<InputError>(HasSubstr("not valid JSON")));
+}
+
+}  // namespace
+}  // namespace collimate
