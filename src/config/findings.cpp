@@ -54,10 +54,10 @@ void Findings::mark_given(const std::string& key_path, Place place) {
 }
 
 bool Findings::concern(std::string_view key_path) const {
-  return std::ranges::any_of(findings_, [&](const Finding& finding) {
-    return !finding.key_path.empty() &&
-           (is_within(finding.key_path, key_path) || is_within(key_path, finding.key_path));
-  });
+  const auto touches = [&](std::string_view other) {
+    return !other.empty() && (is_within(other, key_path) || is_within(key_path, other));
+  };
+  return std::ranges::any_of(findings_, touches, &Finding::key_path) || std::ranges::any_of(unread_, touches);
 }
 
 const Place& Findings::place_of(std::string_view key_path) const {

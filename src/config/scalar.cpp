@@ -72,21 +72,6 @@ FloatText read_float(std::string_view plain, double& value) {
   return FloatText::kNumber;
 }
 
-std::string quoted(std::string_view text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      result += {'\\', c};
-    } else if (byte < 0x20 || byte == 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else {
-      result += c;
-    }
-  }
-  return result + "\"";
-}
-
 /// Text that any YAML reader, of 1.1 too, takes for the same text without quotes.
 bool needs_no_quotes(std::string_view text) {
   constexpr std::array<std::string_view, 7> kWordsOf11 = {"y", "n", "yes", "no", "on", "off", "="};
@@ -158,6 +143,21 @@ std::string canonical_text(double value) {
 }
 
 std::string canonical_text(const std::string& value) { return needs_no_quotes(value) ? value : quoted(value); }
+
+std::string quoted(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      result += {'\\', c};
+    } else if (byte < 0x20 || byte == 0x7f) {
+      result += fmt::format("\\x{:02x}", byte);
+    } else {
+      result += c;
+    }
+  }
+  return result + "\"";
+}
 
 bool reads_as_text(std::string_view plain) {
   constexpr std::array<std::string_view, 11> kWords = {"",     "~",    "null",  "Null",  "NULL", "true",

@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -101,6 +102,9 @@ class TreeBuilder : public YAML::EventHandler {
     } else if (key.text == "<<" && !key.is_quoted) {
       findings_.add({.place = key.place, .message = "a merge key: merge keys are not supported; write the keys out"});
     } else {
+      // The library places an absent value at whatever follows.
+      const bool is_absent = value.kind == ConfigNode::Kind::kNull && value.place.line != key.place.line;
+      if (is_absent) value.place = key.place;
       map.node.entries.push_back({.key = key.text, .place = key.place, .value = std::move(value)});
     }
   }
@@ -152,16 +156,21 @@ bool report_bad_byte(std::string_view text, const Place& place, Findings& findin
   return true;
 }
 
+std::string explain(const std::string& message) {
+  return message == YAML::ErrorMsg::DOC_IN_SCALAR ? "quotes that are not closed" : message;
+}
+
 }  // namespace
 
 std::optional<ConfigNode> parse_yaml(std::string_view text, const Place& place, Findings& findings) {
   if (report_bad_byte(text, place, findings)) return std::nullopt;
   try {
-    std::istringstream stream{std::string(text)};
+    // The mark of the document's end makes an error of quotes that are never closed: the library lets them pass.
+    std::istringstream stream{fmt::format("{}\n...\n", text)};
     YAML::Parser parser(stream);
     TreeBuilder builder(place, findings);
     if (!parser.HandleNextDocument(builder)) return std::nullopt;
-    // Once only: the library would go on for ever over a closing bracket that nothing opened.
+    // Once only: the library would go on for ever over what it cannot make a document of.
     DocumentProbe second;
     if (parser.HandleNextDocument(second)) {
       const YAML::Mark mark = second.start().value_or(YAML::Mark());
@@ -169,11 +178,14 @@ std::optional<ConfigNode> parse_yaml(std::string_view text, const Place& place, 
                     .message = "text after the end of the document; expected one YAML document"});
     }
     return builder.take_root();
+  } catch (const YAML::DeepRecursion&) {
+    findings.add({.place = place, .message = "nested too deeply; expected a map of sections"});
   } catch (const YAML::Exception& error) {
-    findings.add({.place = place_at(place, error.mark.line, error.mark.column),
-                  .message = fmt::format("not valid YAML: {}", error.msg)});
-    return std::nullopt;
+    const bool has_mark = !error.mark.is_null();
+    findings.add({.place = has_mark ? place_at(place, error.mark.line, error.mark.column) : place,
+                  .message = fmt::format("not valid YAML: {}", explain(error.msg))});
   }
+  return std::nullopt;
 }
 
 }  // namespace collimate

@@ -15,14 +15,6 @@ constexpr double kManyEpochs = 3;
 
 using Warnings = std::vector<std::string>;
 
-/// Epochs that the run will take: max_steps prevails over num_train_epochs.
-double planned_epochs(const RunConfig& config, const RunFacts& facts) {
-  const bool has_max_steps = config.train.max_steps >= 0 && facts.num_pairs_per_epoch > 0;
-  if (!has_max_steps) return config.train.num_train_epochs;
-  return static_cast<double>(config.train.max_steps * config.batch.global_batch_size) /
-         static_cast<double>(facts.num_pairs_per_epoch);
-}
-
 void warn_of_few_pairs(const RunFacts& facts, Warnings& warnings) {
   if (facts.num_train_pairs >= kFewPairs) return;
   warnings.push_back(
@@ -53,7 +45,7 @@ void warn_of_learning_rate(const OptimizerConfig& optimizer, Warnings& warnings)
     warnings.push_back(
         fmt::format("optimizer.learning_rate: {} is below {}: within an epoch or two margins may hardly grow; "
                     "published runs go lower only "
-                    "for models of about 70B parameters",
+                    "for models of 30B parameters and more",
                     optimizer.learning_rate, kLowLearningRate));
   } else if (optimizer.learning_rate > kHighLearningRate) {
     warnings.push_back(
@@ -64,13 +56,19 @@ void warn_of_learning_rate(const OptimizerConfig& optimizer, Warnings& warnings)
   }
 }
 
-void warn_of_epochs(double epochs, Warnings& warnings) {
+/// max_steps prevails over num_train_epochs.
+void warn_of_epochs(const RunConfig& config, const RunFacts& facts, Warnings& warnings) {
+  const bool has_max_steps = config.train.max_steps >= 0 && facts.num_pairs_per_epoch > 0;
+  const double num_pairs =
+      static_cast<double>(config.train.max_steps) * static_cast<double>(config.batch.global_batch_size);
+  const double epochs =
+      has_max_steps ? num_pairs / static_cast<double>(facts.num_pairs_per_epoch) : config.train.num_train_epochs;
   if (epochs <= kManyEpochs) return;
-  warnings.push_back(
-      fmt::format("train.num_train_epochs: {:.3g} epochs, more than {}: pairs seen this often are learnt by heart; "
-                  "published runs take 1 "
-                  "to 3",
-                  epochs, kManyEpochs));
+  const std::string cause = has_max_steps ? fmt::format("train.max_steps: {} steps are", config.train.max_steps)
+                                          : std::string("train.num_train_epochs:");
+  warnings.push_back(fmt::format(
+      "{} {:.3g} epochs, more than {}: pairs seen this often are learnt by heart; published runs take 1 to 3", cause,
+      epochs, kManyEpochs));
 }
 
 void warn_of_evaluation(const RunFacts& facts, Warnings& warnings) {
@@ -93,7 +91,7 @@ std::vector<std::string> find_warnings(const RunConfig& config, const RunFacts& 
     warn_of_few_pairs(facts, warnings);
     warn_of_beta(config.objective, warnings);
     warn_of_learning_rate(config.optimizer, warnings);
-    warn_of_epochs(planned_epochs(config, facts), warnings);
+    warn_of_epochs(config, facts, warnings);
   }
   warn_of_evaluation(facts, warnings);
   return warnings;

@@ -61,6 +61,8 @@ class Findings {
   /// Records that `key_path` was given at `place`; forgets what was known below it.
   void mark_given(const std::string& key_path, Place place);
   [[nodiscard]] bool is_given(const std::string& key_path) const { return places_.contains(key_path); }
+  /// Records that the value of `key_path` could not be read, which a finding without a key path tells.
+  void mark_unread(std::string key_path) { unread_.push_back(std::move(key_path)); }
   /// Whether there is a finding about the key, something below it or a section around it.
   [[nodiscard]] bool concern(std::string_view key_path) const;
   [[nodiscard]] const Place& place_of(std::string_view key_path) const;
@@ -72,6 +74,7 @@ class Findings {
  private:
   Place root_;
   std::vector<Finding> findings_;
+  std::vector<std::string> unread_;
   std::map<std::string, Place, std::less<>> places_;
 };
 

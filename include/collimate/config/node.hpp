@@ -27,7 +27,7 @@ struct ConfigNode {
   bool is_quoted = false;  ///< of a scalar: always text, never a number or the like
   std::vector<ConfigNode> items{};
   std::vector<ConfigEntry> entries{};  ///< in the order of the file, duplicates included
-  Place place;
+  Place place{};
 
   /// How a message shows it: the text, "a list", "a map" or "null"; long texts are cut.
   [[nodiscard]] std::string shown() const;
@@ -38,7 +38,7 @@ struct ConfigNode {
 /// A key of a map, with its value.
 struct ConfigEntry {
   std::string key;
-  Place place;
+  Place place{};
   ConfigNode value;
 };
 

@@ -75,7 +75,7 @@ void read_list(const ConfigNode& node, const std::string& path, const FieldType&
 template <class Value, class FieldType>
 void read_value(const ConfigNode& node, const std::string& path, const FieldType& field, Value& value,
                 const ReadContext& context) {
-  if (node.kind == ConfigNode::Kind::kInvalid) return;
+  if (node.kind == ConfigNode::Kind::kInvalid) return context.findings().mark_unread(path);
   if constexpr (ConfigStruct<Value>) {
     read_struct(node, path, value, context);
   } else if constexpr (kIsList<Value>) {

@@ -36,6 +36,9 @@ std::string canonical_text(std::uint64_t value);
 std::string canonical_text(double value);
 std::string canonical_text(const std::string& value);
 
+/// In double quotes, with everything that quotes cannot hold escaped.
+std::string quoted(std::string_view text);
+
 /// Whether YAML takes a plain (unquoted) scalar for text, not for null, true, false or a number. *Local.*
 bool reads_as_text(std::string_view plain);
 

@@ -1,0 +1,120 @@
+#include "collimate/job/cross_checks.hpp"
+
+#include <gtest/gtest.h>
+
+#include "unit/job/run_text.hpp"
+
+namespace collimate {
+namespace {
+
+struct Unfit {
+  const char* description;
+  std::string text;
+  std::string message;
+};
+
+class CrossChecksTest : public ::testing::TestWithParam<Unfit> {};
+
+TEST_P(CrossChecksTest, refuses_what_does_not_fit_at_its_key) {
+  EXPECT_EQ(message_of(GetParam().text), GetParam().message);
+}
+
+/// The smallest configuration with another model section in line 1 and more sections from line 5 on.
+std::string with(const std::string& more, const std::string& model = "{path: m}") {
+  return "model: " + model + "\nreference: {store: r.h5}\ndata: {train: a.h5}\noutput: {directory: o}\n" + more;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Unfits, CrossChecksTest,
+    ::testing::Values(
+        Unfit{
+            "no_model", with("", "{dtype: float32}"),
+            "run.yaml:1:1: model.path: missing; expected a Hugging Face folder here, or a config.json at model.config"},
+        Unfit{"two_models", with("", "{path: m, config: c.json, initialize: random}"),
+              "run.yaml:1:15: model.path: expected either this or model.config, got both (m and c.json)"},
+        Unfit{"config_without_weights", with("objective: {loss_type: sft}", "{config: c.json}"),
+              "run.yaml:1:1: model.initialize: expected random with model.config, which brings no weights, got none"},
+        Unfit{"random_over_weights", with("", "{path: m, initialize: random}"),
+              "run.yaml:1:30: model.initialize: expected none with model.path, whose weights are loaded, got random"},
+        Unfit{"seed_without_random", with("", "{path: m, init_seed: 3}"),
+              "run.yaml:1:29: model.init_seed: expected initialize: random with a seed, got initialize: none and 3"},
+        Unfit{"no_loss", with("objective: {loss_type: [], loss_weights: []}"),
+              "run.yaml:5:24: objective.loss_type: expected at least one loss, got an empty list"},
+        Unfit{"repeated_loss", with("objective: {loss_type: [sft, sigmoid, sft], loss_weights: [1, 1, 1]}"),
+              "run.yaml:5:24: objective.loss_type: expected each loss once, got sft twice"},
+        Unfit{"too_few_weights", with("objective:\n  loss_type: [sft, sigmoid]\n"),
+              "run.yaml:5:1: objective.loss_weights: expected one weight for each loss_type (2), got 1"},
+        Unfit{"too_many_weights", with("objective: {loss_weights: [1, 2]}"),
+              "run.yaml:5:27: objective.loss_weights: expected one weight for each loss_type (1), got 2"},
+        Unfit{"no_reference_for_random_weights", with("", "{config: c.json, initialize: random}"),
+              "run.yaml:2:1: reference.path: missing; expected a Hugging Face folder, since model.config brings no "
+              "weights "
+              "to refer to"},
+        Unfit{"beta_without_its_loss", with("objective: {loss_type: sft, beta: 0.2}"),
+              "run.yaml:5:35: objective.beta: has no effect without loss_type: sigmoid; expected it left out, got 0.2"},
+        Unfit{
+            "label_smoothing_without_its_loss", with("objective: {loss_type: sft, label_smoothing: 0.2}"),
+            "run.yaml:5:46: objective.label_smoothing: has no effect without loss_type: sigmoid; expected it left out, "
+            "got 0.2"},
+        Unfit{"repeated_evaluation",
+              "model: {path: m}\nreference: {store: r.h5}\ndata: {train: a.h5, eval: [b.h5, {path: c.h5, repeat: "
+              "2}]}\noutput: {directory: o}\n",
+              "run.yaml:3:55: data.eval.1.repeat: expected 1, evaluation counts each pair once, got 2"},
+        Unfit{"no_training_data",
+              "model: {path: m}\nreference: {store: r.h5}\ndata: {train: []}\noutput: {directory: o}\n",
+              "run.yaml:3:15: data.train: expected at least one preference file, got an empty list"},
+        Unfit{"one_beta", with("optimizer: {betas: 0.9}"),
+              "run.yaml:5:20: optimizer.betas: expected two values, got 1"},
+        Unfit{"three_betas", with("optimizer: {betas: [0.9, 0.9, 0.9]}"),
+              "run.yaml:5:20: optimizer.betas: expected two values, got 3"},
+        Unfit{"beta_of_one", with("optimizer: {betas: [0.9, 1.0]}"),
+              "run.yaml:5:26: optimizer.betas.1: expected a number, at least 0 and below 1, got 1.0"},
+        Unfit{
+            "fraction_of_a_step", with("optimizer: {warmup_steps: 1.5}"),
+            "run.yaml:5:27: optimizer.warmup_steps: expected a number, a ratio from 0 to below 1, or a whole number of "
+            "steps, got 1.5"},
+        Unfit{"warmup_of_a_constant_rate", with("optimizer: {warmup_steps: 10, lr_scheduler_type: constant}"),
+              "run.yaml:5:27: optimizer.warmup_steps: has no effect with lr_scheduler_type: constant; expected "
+              "constant_with_warmup, or it left out, got 10"},
+        Unfit{"floor_of_a_rate_without_one", with("optimizer: {min_lr_rate: 0.2, lr_scheduler_type: cosine}"),
+              "run.yaml:5:26: optimizer.min_lr_rate: has no effect with lr_scheduler_type: cosine; expected "
+              "cosine_with_min_lr, or it left out, got 0.2"},
+        Unfit{"floor_above_the_rate", with("optimizer: {min_lr_rate: 1.2, lr_scheduler_type: cosine_with_min_lr}"),
+              "run.yaml:5:26: optimizer.min_lr_rate: expected a number, from 0 to 1, got 1.2"}),
+    [](const auto& test) { return test.param.description; });
+
+TEST(CrossChecksPairTest, a_loss_without_reference_needs_no_store) {
+  const std::string text = "model: {path: m}\ndata: {train: a.h5}\noutput: {directory: o}\n";
+  EXPECT_EQ(message_of(text, {"objective.loss_type=sft"}), "loaded");
+  EXPECT_EQ(
+      message_of(text, {"objective.loss_type=[sft, sigmoid]", "objective.loss_weights=[1, 1]"}),
+      "run.yaml:1:1: reference.store: missing; expected the path of the reference store, which loss_type: sigmoid "
+      "needs");
+}
+
+TEST(CrossChecksPairTest, random_weights_can_be_trained_with_another_model_as_reference) {
+  EXPECT_EQ(message_of(with("", "{config: c.json, initialize: random, init_seed: 4}"), {"reference.path=r"}), "loaded");
+}
+
+TEST(CrossChecksPairTest, parameters_fit_the_schedules_that_use_them) {
+  EXPECT_EQ(message_of(with(""), {"optimizer.lr_scheduler_type=constant"}), "loaded");
+  EXPECT_EQ(message_of(with(""), {"optimizer.lr_scheduler_type=constant", "optimizer.warmup_steps=0"}), "loaded");
+  EXPECT_EQ(message_of(with(""), {"optimizer.lr_scheduler_type=constant_with_warmup", "optimizer.warmup_steps=10"}),
+            "loaded");
+  EXPECT_EQ(message_of(with(""), {"optimizer.lr_scheduler_type=cosine_with_min_lr", "optimizer.min_lr_rate=0.2"}),
+            "loaded");
+}
+
+TEST(CrossChecksPairTest, what_only_follows_from_another_finding_is_left_out) {
+  EXPECT_EQ(message_of(with("objective: {loss_type: [sigmod, sft], loss_weights: 1}")),
+            "run.yaml:5:25: objective.loss_type.0: expected one of sigmoid, sft, got sigmod (did you mean sigmoid?)");
+  EXPECT_EQ(message_of(with("", "{path: 3}")), "run.yaml:1:15: model.path: expected a path, or null, got 3");
+}
+
+TEST(CrossChecksPairTest, an_override_that_does_not_fit_is_the_place) {
+  EXPECT_EQ(message_of(with(""), {"optimizer.betas=[0.5]"}),
+            "--set optimizer.betas=[0.5]: optimizer.betas: expected two values, got 1");
+}
+
+}  // namespace
+}  // namespace collimate

@@ -1,0 +1,170 @@
+#include "collimate/job/run_config.hpp"
+
+#include <map>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/job/run_text.hpp"
+
+namespace collimate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(RunConfigTest, the_smallest_file_takes_all_defaults) {
+  RunConfig expected;
+  expected.model.path = "models/sft";
+  expected.reference.store = "out/reference.h5";
+  expected.data.train = {{.path = "data/train.h5"}};
+  expected.output.directory = "out/run";
+  EXPECT_EQ(load_dpo(), expected);
+}
+
+TEST(RunConfigTest, what_a_file_must_give_is_told_at_once) {
+  EXPECT_EQ(
+      message_of("train: {seed: 3}\n"),
+      "run.yaml:1:1: data.train: missing; expected a list\n"
+      "run.yaml:1:1: output.directory: missing; expected a path\n"
+      "run.yaml:1:1: model.path: missing; expected a Hugging Face folder here, or a config.json at model.config\n"
+      "run.yaml:1:1: reference.store: missing; expected the path of the reference store, which loss_type: sigmoid "
+      "needs");
+}
+
+TEST(RunConfigTest, keys_in_wrong_sections_are_sent_to_the_right_one) {
+  EXPECT_EQ(message_of(kDpoText + "train: {learning_rate: 1.0e-6}\n"),
+            "run.yaml:5:9: train.learning_rate: unknown key (did you mean optimizer.learning_rate?)");
+  EXPECT_EQ(message_of(kDpoText + "parallel: {tensor: 2}\n"),
+            "run.yaml:5:12: parallel.tensor: unknown key; expected data");
+}
+
+/// What --set may say for each field: a value that is not the default and fits with the others.
+const std::map<std::string, std::string> kOtherValues = {
+    {"model.path", "elsewhere"},
+    {"model.config", "null"},
+    {"model.initialize", "none"},
+    {"model.init_seed", "0"},
+    {"model.dtype", "float64"},
+    {"reference.path", "models/other"},
+    {"reference.store", "other.h5"},
+    {"reference.dtype", "float64"},
+    {"data.train", "[a.h5, b.h5]"},
+    {"data.train.0.path", "other.h5"},
+    {"data.train.0.repeat", "2.5"},
+    {"data.eval", "[{path: eval.h5}, eval2.h5]"},
+    {"data.eval.0.path", "other.h5"},
+    {"data.eval.0.repeat", "1"},
+    {"data.shuffle", "false"},
+    {"data.min_confidence", "0.25"},
+    {"parallel.data", "4"},
+    {"batch.global_batch_size", "128"},
+    {"batch.eval_batch_size", "16"},
+    {"batch.microbatch_tokens", "8192"},
+    {"batch.prefix_sharing", "false"},
+    {"objective.loss_type", "[sigmoid]"},
+    {"objective.loss_weights", "2"},
+    {"objective.beta", "0.3"},
+    {"objective.label_smoothing", "0.1"},
+    {"optimizer.learning_rate", "1e-6"},
+    {"optimizer.lr_scheduler_type", "cosine"},
+    {"optimizer.warmup_steps", "150"},
+    {"optimizer.min_lr_rate", "0.1"},
+    {"optimizer.weight_decay", "0.1"},
+    {"optimizer.betas", "[0.9, 0.95]"},
+    {"optimizer.epsilon", "1e-6"},
+    {"optimizer.max_grad_norm", "0"},
+    {"train.num_train_epochs", "0.5"},
+    {"train.max_steps", "100"},
+    {"train.eval_steps", "50"},
+    {"train.seed", "18446744073709551615"},
+    {"checkpoint.save_steps", "10"},
+    {"checkpoint.save_total_limit", "1"},
+    {"runtime.device", "cpu"},
+    {"runtime.backend", "mpi"},
+    {"output.directory", "out/other"},
+};
+
+TEST(RunConfigTest, every_field_can_be_set_and_reads_back) {
+  std::vector<std::string> known;
+  for (const auto& [key, value] : kOtherValues) known.push_back(key);
+  EXPECT_THAT(list_keys<RunConfig>(), ::testing::UnorderedElementsAreArray(known));
+  for (const auto& [key, value] : kOtherValues) {
+    const RunConfig config = load_dpo({"data.eval=eval.h5", key + "=" + value});
+    EXPECT_EQ(load_run_config(dump_canonical(config), "canonical"), config) << key;
+  }
+}
+
+TEST(RunConfigTest, a_field_that_is_set_is_the_only_one_that_changes) {
+  const std::set<std::string> same = {"model.config",
+                                      "model.initialize",
+                                      "model.init_seed",
+                                      "objective.loss_type",
+                                      "optimizer.min_lr_rate",
+                                      "data.eval.0.repeat",
+                                      "runtime.device",
+                                      "data.train",
+                                      "data.eval"};
+  const RunConfig base = load_dpo({"data.eval=eval.h5"});
+  for (const auto& [key, value] : kOtherValues) {
+    if (same.contains(key)) continue;
+    const auto differences = compare(base, load_dpo({"data.eval=eval.h5", key + "=" + value}));
+    ASSERT_EQ(differences.size(), 1) << key;
+    EXPECT_EQ(differences[0].key_path, key);
+  }
+}
+
+TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
+  std::map<Role, std::vector<std::string>> keys;
+  for (const FieldValue& value : list_fields(load_dpo({"data.eval=eval.h5"})))
+    keys[value.role].push_back(value.key_path);
+  EXPECT_THAT(keys[Role::kIdentity],
+              ElementsAre("model.initialize", "model.init_seed", "model.dtype", "reference.dtype", "data.train",
+                          "data.train.0.repeat", "data.shuffle", "data.min_confidence", "batch.global_batch_size",
+                          "objective.loss_type", "objective.loss_weights", "objective.beta",
+                          "objective.label_smoothing", "optimizer.weight_decay", "optimizer.betas", "optimizer.epsilon",
+                          "optimizer.max_grad_norm", "train.seed"));
+  EXPECT_THAT(keys[Role::kSchedule],
+              ElementsAre("data.eval", "data.eval.0.repeat", "optimizer.learning_rate", "optimizer.lr_scheduler_type",
+                          "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
+                          "train.max_steps", "train.eval_steps"));
+  EXPECT_THAT(keys[Role::kLayout], ElementsAre("parallel.data", "batch.eval_batch_size", "batch.microbatch_tokens",
+                                               "batch.prefix_sharing", "runtime.device", "runtime.backend"));
+  EXPECT_THAT(keys[Role::kOperational], ElementsAre("model.path", "model.config", "reference.path", "reference.store",
+                                                    "data.train.0.path", "data.eval.0.path", "checkpoint.save_steps",
+                                                    "checkpoint.save_total_limit", "output.directory"));
+}
+
+TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
+  const RunConfig config = load_dpo({"objective.loss_type=[sft, sigmoid]", "objective.loss_weights=[0.2, 1]",
+                                     "optimizer.learning_rate=3e-7", "data.eval=[eval.h5, \"other eval.h5\"]"});
+  const std::string text = dump_canonical(config);
+  EXPECT_EQ(load_run_config(text, "canonical"), config);
+  EXPECT_EQ(dump_canonical(load_run_config(text, "canonical")), text);
+}
+
+TEST(RunConfigTest, all_paths_become_absolute) {
+  const RunConfig config =
+      with_absolute_paths(load_dpo({"reference.path=../sft", "data.eval=/data/eval.h5"}), "/home/me");
+  EXPECT_EQ(config.model.path, "/home/me/models/sft");
+  EXPECT_FALSE(config.model.config);
+  EXPECT_EQ(config.reference.path, "/home/sft");
+  EXPECT_EQ(config.reference.store, "/home/me/out/reference.h5");
+  EXPECT_EQ(config.data.train[0].path, "/home/me/data/train.h5");
+  EXPECT_EQ(config.data.eval[0].path, "/data/eval.h5");
+  EXPECT_EQ(config.output.directory, "/home/me/out/run");
+}
+
+TEST(RunConfigTest, identity_does_not_depend_on_where_how_long_or_on_how_many_ranks) {
+  const RunConfig base = load_dpo();
+  EXPECT_EQ(identity_hash(base), identity_hash(load_dpo({"output.directory=x", "train.max_steps=3", "parallel.data=2",
+                                                         "model.path=moved", "data.eval=eval.h5"})));
+  EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"train.seed=18"})));
+  EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"objective.beta=0.2"})));
+  EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"data.train=[a.h5, b.h5]"})));
+  EXPECT_THAT(compare(base, base), IsEmpty());
+}
+
+}  // namespace
+}  // namespace collimate
