@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Pairs a second of Collimate and of TRL's DPOTrainer with precomputed reference: same weights, pairs, order and cores.
+
+Both are first tried in several settings (passes, processes and threads), then the best of each take turns. Steps of
+warming up do not count. Needs build/release/bin/collimate; makes an environment for TRL in build/trl-venv.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trl_workload import write_model, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "build/bench-trl"
+TRL_VENV = ROOT / "build/trl-venv"
+COLLIMATE = ROOT / "build/release/bin/collimate"
+BATCH_SIZE = 16
+LEARNING_RATE = 1e-5
+NUM_PAIRS = 512
+NUM_CORES = len(os.sched_getaffinity(0))
+
+CONFIG = f"""
+model: {{path: {WORK}/model}}
+reference: {{store: {WORK}/reference.h5}}
+data: {{train: {WORK}/pairs.h5, shuffle: false}}
+batch: {{global_batch_size: {BATCH_SIZE}}}
+objective: {{loss_type: sigmoid, beta: 0.1}}
+optimizer: {{learning_rate: {LEARNING_RATE}, lr_scheduler_type: constant, warmup_steps: 0}}
+checkpoint: {{save_steps: 1000000}}
+output: {{directory: {WORK}/run}}
+"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    step_seconds: list[float]
+    losses: list[float]
+
+    def pairs_per_second(self, num_warmup: int) -> list[float]:
+        return [BATCH_SIZE / seconds for seconds in self.step_seconds[num_warmup:]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    run: Callable[[int], Timing]  # of so many steps
+
+
+def call(command: list[object], num_threads: int = NUM_CORES, **environment: str) -> None:
+    """Runs a program quietly; what it said is shown when it fails."""
+    variables = {**os.environ, "OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "false", **environment}
+    done = subprocess.run([str(word) for word in command], env=variables, text=True, capture_output=True, cwd=ROOT)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed with exit code {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def collimate(num_ranks: int, microbatch_tokens: int) -> Contender:
+    num_threads = NUM_CORES // num_ranks
+
+    def run(num_steps: int) -> Timing:
+        shutil.rmtree(WORK / "run", ignore_errors=True)
+        options = ["--set", f"train.max_steps={num_steps}", "--set", f"batch.microbatch_tokens={microbatch_tokens}"]
+        command = [ROOT / "launch/mpirun", "-n", num_ranks, COLLIMATE, "train", WORK / "collimate.yaml", *options]
+        call(command, num_threads)
+        lines = [json.loads(line) for line in (WORK / "run/metrics.jsonl").read_text().splitlines()]
+        steps = [line for line in lines if "pairs_per_second" in line]
+        return Timing([BATCH_SIZE / step["pairs_per_second"] for step in steps], [step["loss"] for step in steps])
+
+    name = f"Collimate, {num_ranks} process(es) x {num_threads} thread(s), microbatches of {microbatch_tokens} tokens"
+    return Contender(name, run)
+
+
+def trl(num_processes: int, pairs_per_pass: int, compiled: bool = False) -> Contender:
+    num_threads = NUM_CORES // num_processes
+
+    def run(num_steps: int) -> Timing:
+        python = [TRL_VENV / "bin/python"]
+        if num_processes > 1:
+            python += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", num_processes]
+        output = WORK / "trl.json"
+        output.unlink(missing_ok=True)
+        options = {"model": WORK / "model", "preferences": WORK / "pairs.h5", "output": output}
+        options |= {"num-steps": num_steps, "batch-size": BATCH_SIZE}
+        options |= {"pairs-per-pass": pairs_per_pass, "learning-rate": LEARNING_RATE}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        command = [*python, ROOT / "bench/trl_dpo.py", *words, *(["--compile"] if compiled else [])]
+        call(command, num_threads, HF_HUB_OFFLINE="1", HF_HOME=str(WORK / "hugging-face"))
+        return Timing(**json.loads(output.read_text()))
+
+    compile_note = ", torch.compile" if compiled else ""
+    name = f"TRL, {num_processes} process(es) x {num_threads} thread(s), {pairs_per_pass} pairs a pass{compile_note}"
+    return Contender(name, run)
+
+
+def contenders() -> tuple[list[Contender], list[Contender]]:
+    """Collimate's settings and TRL's."""
+    ours = [collimate(ranks, tokens) for ranks in {1, NUM_CORES} for tokens in (2048, 4096)]
+    theirs = [trl(processes, pairs) for processes in {1, NUM_CORES} for pairs in (1, 2, 4)]
+    return ours, [*theirs, trl(1, 8), trl(1, 2, compiled=True)]
+
+
+def set_up_trl() -> None:
+    requirements = ROOT / "bench/requirements-trl.txt"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    stamp = TRL_VENV / ".stamp"
+    if stamp.is_file() and stamp.read_text() == digest:
+        return
+    print("installing TRL into build/trl-venv", flush=True)
+    call([sys.executable, "-m", "venv", "--clear", TRL_VENV])
+    call([TRL_VENV / "bin/python", "-m", "pip", "install", "--quiet", "--requirement", requirements])
+    stamp.write_text(digest)
+
+
+def prepare() -> None:
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    write_model(WORK / "model")
+    write_text(WORK / "pairs.jsonl", NUM_PAIRS)
+    tokenizer = ROOT / "tools/tokenize_preferences.py"
+    call([sys.executable, tokenizer, "--model", WORK / "model", "--input", WORK / "pairs.jsonl", "--output",
+          WORK / "pairs.h5", "--max-length", 1024])  # fmt: skip
+    (WORK / "collimate.yaml").write_text(CONFIG)
+    call([ROOT / "launch/mpirun", "-n", 1, COLLIMATE, "reference", WORK / "collimate.yaml"])
+
+
+def find_fastest(candidates: list[Contender]) -> Contender:
+    """By the better of two steps after one of warming up."""
+    speeds = {}
+    for candidate in candidates:
+        speeds[candidate] = max(candidate.run(3).pairs_per_second(1))
+        print(f"  {speeds[candidate]:6.2f} pairs/s  {candidate.name}", flush=True)
+    return max(speeds, key=speeds.__getitem__)
+
+
+def measure(finalists: list[Contender], num_rounds: int, num_steps: int, num_warmup: int) -> dict[str, float]:
+    """The median of all counted steps of each; finalists take turns, the order alternates."""
+    speeds = {finalist.name: [] for finalist in finalists}
+    losses = {}
+    for round_index in range(num_rounds):
+        for finalist in finalists if round_index % 2 == 0 else finalists[::-1]:
+            timing = finalist.run(num_steps + num_warmup)
+            speeds[finalist.name] += timing.pairs_per_second(num_warmup)
+            losses[finalist.name] = timing.losses
+            median = statistics.median(timing.pairs_per_second(num_warmup))
+            print(f"  round {round_index + 1}: {median:6.2f} pairs/s  {finalist.name}", flush=True)
+    ours, theirs = losses.values()
+    print(f"largest difference of a step's loss: {max(abs(a - b) for a, b in zip(ours, theirs, strict=True)):.1e}")
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="counted steps of each run")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before them")
+    parser.add_argument("--output", type=Path, default=WORK / "result.json")
+    options = parser.parse_args()
+    if not COLLIMATE.is_file():
+        sys.exit(f"{COLLIMATE}: missing: build it with cmake --build --preset release")
+    set_up_trl()
+    prepare()
+    print("settings:", flush=True)
+    ours, theirs = map(find_fastest, contenders())
+    print("the fastest, in turns:", flush=True)
+    medians = measure([ours, theirs], options.rounds, options.steps, options.warmup)
+    ratio = medians[ours.name] / medians[theirs.name]
+    print("\n".join(f"{speed:6.2f} pairs/s, median  {name}" for name, speed in medians.items()), f"\nratio {ratio:.2f}")
+    options.output.write_text(json.dumps({"medians": medians, "ratio": ratio}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
