@@ -16,6 +16,7 @@ bool is_within(std::string_view key_path, std::string_view section) {
 
 std::string join_lines(const std::vector<Finding>& findings) {
   std::vector<std::string> lines;
+  lines.reserve(findings.size());
   for (const Finding& finding : findings) lines.push_back(finding.text());
   return fmt::format("{}", fmt::join(lines, "\n"));
 }

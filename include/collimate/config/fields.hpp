@@ -39,7 +39,7 @@ template <class Owner, class Value, class Constraint>
 struct Field {
   std::string_view key;
   Value Owner::* member;
-  Role role;
+  Role role = Role::kIdentity;
   Constraint constraint;
   bool is_required = false;              ///< the file or an override must give it
   std::string_view unset_word = "null";  ///< how an empty optional is spelt

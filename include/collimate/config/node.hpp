@@ -26,7 +26,7 @@ struct ConfigNode {
   std::string text{};      ///< of a scalar
   bool is_quoted = false;  ///< of a scalar: always text, never a number or the like
   std::vector<ConfigNode> items{};
-  std::vector<ConfigEntry> entries{};  ///< in the order of the file, duplicates included
+  std::vector<ConfigEntry> entries;  ///< in the order of the file, duplicates included
   Place place{};
 
   /// How a message shows it: the text, "a list", "a map" or "null"; long texts are cut.
