@@ -1,0 +1,61 @@
+#pragma once
+// Compares an operation with its twin made of plain differentiable ATen operations: results and gradients in float64.
+
+#include <functional>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "support/tiny_model.hpp"
+
+namespace collimate::test {
+
+using Operation = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+
+struct Evaluation {
+  std::vector<at::Tensor> outputs;
+  std::vector<at::Tensor> grads;
+};
+
+/// Outputs, and the gradients of a fixed random weighting of them in copies of `inputs`.
+inline Evaluation evaluate(const Operation& operation, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& input : inputs) leaves.push_back(input.detach().clone().requires_grad_());
+  Evaluation result{.outputs = operation(leaves), .grads = {}};
+  at::Generator generator = at::detail::createCPUGenerator(91);
+  at::Tensor weighted = at::zeros({}, at::kDouble);
+  for (at::Tensor& output : result.outputs) {
+    weighted = weighted + (output * at::randn(output.sizes(), generator, output.options())).sum();
+    output = output.detach();
+  }
+  weighted.backward();
+  for (const at::Tensor& leaf : leaves) result.grads.push_back(leaf.grad());
+  return result;
+}
+
+/// Expects both to agree to 1e-12 relative in every output and gradient.
+inline void expect_same(const Operation& operation, const Operation& twin, const std::vector<at::Tensor>& inputs) {
+  const Evaluation got = evaluate(operation, inputs);
+  const Evaluation expected = evaluate(twin, inputs);
+  for (std::size_t i = 0; i < expected.outputs.size(); ++i) {
+    EXPECT_EQ(got.outputs[i].sizes(), expected.outputs[i].sizes()) << "output " << i;
+    EXPECT_LE(relative_difference(got.outputs[i], expected.outputs[i]), 1e-12) << "output " << i;
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    ASSERT_TRUE(got.grads[i].defined()) << "input " << i;
+    EXPECT_LE(relative_difference(got.grads[i], expected.grads[i]), 1e-12) << "gradient of input " << i;
+  }
+}
+
+/// Normal random tensors, the same for every call with one seed.
+inline std::vector<at::Tensor> random_tensors(const std::vector<std::vector<std::int64_t>>& shapes,
+                                              std::uint64_t seed = 7) {
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  std::vector<at::Tensor> tensors;
+  for (const auto& shape : shapes)
+    tensors.push_back(at::randn(shape, generator, at::TensorOptions().dtype(at::kDouble)));
+  return tensors;
+}
+
+}  // namespace collimate::test
