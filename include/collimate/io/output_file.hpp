@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "collimate/base/hash.hpp"
 #include "collimate/base/unique_handle.hpp"
 
 namespace collimate {
@@ -30,6 +31,9 @@ class OutputFile {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::uint64_t num_bytes() const noexcept { return num_bytes_; }
 
+  /// XXH3-128 of all that was written.
+  [[nodiscard]] Hash128 hash() const { return hash_.digest(); }
+
   /// Appends. Throws Error, for example on a full disk.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
@@ -42,6 +46,7 @@ class OutputFile {
   std::string known_as_;
   FileDescriptor descriptor_;
   std::uint64_t num_bytes_ = 0;
+  StreamingHash hash_;
 };
 
 /// Makes what stands in a folder (its names) or an existing file (its bytes) durable. Throws Error.

@@ -25,8 +25,8 @@ class CheckpointStore {
   CheckpointStore(std::string folder, int save_total_limit);
 
   /// Saves as step_<state.step>, replacing one of the same step, makes it `latest`, and deletes what is over the limit:
-  /// never `latest`, `best` or the newest valid one. Returns the folder. Throws InputError when the folder cannot be
-  /// created, Error when writing fails; then all earlier checkpoints and pointers are as before.
+  /// never `latest`, `best` or the newest valid one. Returns the folder. Throws Error when anything cannot be written;
+  /// then all earlier checkpoints and pointers are as before.
   std::string save(const CheckpointState& state, std::span<const TensorGroup> groups) const;
   /// Makes `best` point to a saved step. Throws Error when there is none.
   void mark_best(std::int64_t step) const;

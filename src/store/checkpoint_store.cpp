@@ -1,0 +1,131 @@
+#include "collimate/store/checkpoint_store.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/io/atomic_file.hpp"
+#include "collimate/io/atomic_folder.hpp"
+#include "manifest.hpp"
+
+namespace collimate {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step_";
+
+std::string folder_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
+
+std::optional<std::int64_t> find_step(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t step = -1;
+  const char* const end = name.data() + name.size();
+  const auto [stop, failure] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  // Only our own spelling: step_7 is somebody else's folder.
+  if (failure != std::errc() || stop != end || name != folder_name(step)) return std::nullopt;
+  return step;
+}
+
+/// Manifest and file sizes hold; contents are not read.
+bool looks_valid(const std::string& path) {
+  try {
+    static_cast<void>(detail::read_manifest(path));
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+/// The manifest goes first, so that a kill halfway leaves nothing that looks whole.
+void delete_checkpoint(const std::string& path) {
+  std::error_code failure;
+  fs::remove(fs::path(path) / detail::kManifestName, failure);
+  if (!failure) fs::remove_all(path, failure);
+  if (failure) throw Error(fmt::format("{}: an old checkpoint cannot be deleted: {}", path, failure.message()));
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(std::string folder, int save_total_limit)
+    : folder_(std::move(folder)), save_total_limit_(save_total_limit) {
+  check(save_total_limit >= 1, "at least one checkpoint is kept");
+}
+
+std::string CheckpointStore::save(const CheckpointState& state, std::span<const TensorGroup> groups) const {
+  const std::string path = path_of(state.step);
+  try {
+    AtomicFolder staged(path, AtomicFolder::Existing::kReplace);
+    write_checkpoint(staged.staging_path(), state, groups);
+    staged.commit();
+  } catch (const InputError& failure) {
+    throw Error(failure.what());  // the run's own folder, which was writable when the run started
+  }
+  replace_symlink(folder_ + "/latest", folder_name(state.step));
+  delete_over_limit();
+  return path;
+}
+
+void CheckpointStore::mark_best(std::int64_t step) const {
+  if (!fs::exists(path_of(step))) throw Error(fmt::format("{}: there is no such checkpoint to mark", path_of(step)));
+  replace_symlink(folder_ + "/best", folder_name(step));
+}
+
+std::vector<std::int64_t> CheckpointStore::steps() const {
+  std::vector<std::int64_t> steps;
+  if (!fs::is_directory(folder_)) return steps;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const auto step = find_step(entry.path().filename().string());
+    if (step && entry.is_directory() && !entry.is_symlink()) steps.push_back(*step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::string CheckpointStore::path_of(std::int64_t step) const { return folder_ + "/" + folder_name(step); }
+
+std::optional<std::string> CheckpointStore::find_pointer(const std::string& name) const {
+  std::error_code failure;
+  const fs::path value = fs::read_symlink(fs::path(folder_) / name, failure);
+  const std::string path = folder_ + "/" + value.string();
+  if (failure || !fs::is_directory(path)) return std::nullopt;
+  return path;
+}
+
+FoundCheckpoint CheckpointStore::find_latest_valid() const {
+  FoundCheckpoint found;
+  const std::vector<std::int64_t> all = steps();
+  for (auto step = all.rbegin(); step != all.rend(); ++step) {
+    try {
+      found.checkpoint = Checkpoint::open(path_of(*step));
+      return found;
+    } catch (const InputError& failure) {
+      found.skipped.emplace_back(failure.what());
+    }
+  }
+  return found;
+}
+
+void CheckpointStore::delete_over_limit() const {
+  std::set<std::string> pointed;
+  for (const char* name : {"latest", "best"}) {
+    if (const auto path = find_pointer(name)) pointed.insert(*path);
+  }
+  int num_kept = 0;
+  const std::vector<std::int64_t> all = steps();
+  for (auto step = all.rbegin(); step != all.rend(); ++step) {
+    const std::string path = path_of(*step);
+    if (num_kept >= save_total_limit_ && !pointed.contains(path)) {
+      delete_checkpoint(path);
+    } else if (looks_valid(path)) {
+      ++num_kept;
+    }
+  }
+}
+
+}  // namespace collimate

@@ -1,0 +1,76 @@
+#include "collimate/store/initialize.hpp"
+
+#include <array>
+#include <filesystem>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/base/random.hpp"
+#include "collimate/model/logical_tensor.hpp"
+#include "tensor_bytes.hpp"
+
+namespace collimate {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The files that a tokenizer may consist of. Others beside a lone config file need not belong to it.
+constexpr std::array kTokenizerFiles{
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model",         "vocab.json",         "vocab.txt",
+    "merges.txt",     "added_tokens.json",     "special_tokens_map.json", "chat_template.jinja"};
+
+void fill_normal(at::Tensor& tensor, const RandomStream& stream, double deviation) {
+  constexpr std::int64_t kGrain = 4096;
+  float* const values = tensor.mutable_data_ptr<float>();
+  at::parallel_for(0, tensor.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      values[i] = static_cast<float>(deviation * stream.normal(static_cast<std::uint64_t>(i)));
+    }
+  });
+}
+
+const TensorInfo& info_named(const std::vector<TensorInfo>& tensors, const std::string& name) {
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.name == name) return tensor;
+  }
+  throw InvariantError("the model has no tensor '" + name + "'");
+}
+
+}  // namespace
+
+RandomWeights::RandomWeights(std::string config_path, std::uint64_t init_seed)
+    : ModelSource(std::move(config_path)), init_seed_(init_seed) {
+  for (const LogicalTensor& tensor : logical_tensors(spec())) {
+    tensors_.push_back({.name = tensor.name, .dtype = StorageDtype::kF32, .shape = tensor.shape});
+  }
+}
+
+at::Tensor RandomWeights::load(const std::string& name, at::ScalarType dtype) const {
+  const TensorInfo& info = info_named(tensors_, name);
+  at::Tensor tensor = at::zeros(info.shape, at::kFloat);
+  // One dim: a norm's weight or a bias; nothing else has fewer than two.
+  if (info.shape.size() >= 2) {
+    fill_normal(tensor, RandomStream(init_seed_, name), spec().initializer_range);
+  } else if (!name.ends_with(".bias")) {
+    tensor.fill_(1.0);
+  }
+  return tensor.to(dtype);
+}
+
+Hash128 RandomWeights::tensor_hash(const std::string& name) const {
+  return hash_bytes(detail::bytes_of(load(name, at::kFloat)));
+}
+
+std::vector<std::string> RandomWeights::companion_paths() const {
+  std::vector<std::string> paths;
+  for (const char* name : kTokenizerFiles) {
+    const fs::path path = fs::path(config_path()).parent_path() / name;
+    if (fs::is_regular_file(path)) paths.push_back(path.string());
+  }
+  return paths;
+}
+
+}  // namespace collimate

@@ -1,0 +1,64 @@
+#include "collimate/store/inspect.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/io/hdf5.hpp"
+#include "collimate/store/model_folder.hpp"
+#include "describe.hpp"
+
+namespace collimate {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_hdf5(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string signature(8, '\0');
+  file.read(signature.data(), 8);
+  return file && signature == "\x89HDF\r\n\x1a\n";
+}
+
+std::string describe_hdf5(const std::string& path, InspectDepth depth) {
+  const Hdf5Reader reader(path);
+  const std::string format = reader.has_attribute("format") ? reader.text_attribute("format") : "";
+  if (format == "collimate.preferences") return detail::describe_preferences(path, depth);
+  if (format == "collimate.reference") return detail::describe_reference_store(path, depth);
+  throw InputError(
+      fmt::format("{}: is an HDF5 file, but none of collimate's (attribute 'format': \"{}\")", path, format));
+}
+
+std::string describe_file(const std::string& path, InspectDepth depth) {
+  if (is_hdf5(path)) return describe_hdf5(path, depth);
+  if (path.ends_with(".safetensors")) return detail::describe_safetensors(path);
+  if (path.ends_with(".jsonl")) return detail::describe_metrics(path);
+  throw InputError(fmt::format("{}: is nothing that collimate writes: neither HDF5, .safetensors nor .jsonl", path));
+}
+
+std::string describe_folder(const std::string& path, InspectDepth depth) {
+  const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name); };
+  if (has("manifest.json")) return detail::describe_checkpoint(path, depth);
+  if (has("checkpoints") || has("metrics.jsonl")) return detail::describe_run(path, depth);
+  if (has("config.json")) return detail::describe_model_folder(path, depth);
+  if (detail::holds_checkpoints(path)) return detail::describe_checkpoints(path, depth);
+  throw InputError(
+      fmt::format("{}: is no run, checkpoint or model folder: it has none of manifest.json, checkpoints, "
+                  "metrics.jsonl, step_* and config.json",
+                  path));
+}
+
+}  // namespace
+
+std::string inspect_path(const std::string& path, InspectDepth depth) {
+  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such file or folder", path));
+  std::string text = fs::is_directory(path) ? describe_folder(path, depth) : describe_file(path, depth);
+  // An unreadable byte would have thrown.
+  if (depth == InspectDepth::kVerify) text += "verified: everything was read and every checksum holds\n";
+  return text;
+}
+
+}  // namespace collimate
