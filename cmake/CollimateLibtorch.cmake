@@ -73,7 +73,13 @@ target_include_directories(collimate_libtorch SYSTEM INTERFACE
   ${PROJECT_BINARY_DIR}/fmt_first ${libtorch}/include ${libtorch}/include/torch/csrc/api/include)
 # at::parallel_for is OpenMP in a header: without the flag it runs on one thread.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-target_link_libraries(collimate_libtorch INTERFACE OpenMP::OpenMP_CXX)
+target_compile_options(collimate_libtorch INTERFACE ${OpenMP_CXX_FLAGS})
+# A libtorch that brings its own OpenMP runtime shares it with us: two in one process would each start their threads.
+file(GLOB openmp_runtime ${libtorch}/lib/libgomp*.so*)
+if(NOT openmp_runtime)
+  set(openmp_runtime ${OpenMP_CXX_LIBRARIES})
+endif()
+target_link_libraries(collimate_libtorch INTERFACE ${openmp_runtime})
 target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 # Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
 target_link_libraries(collimate_libtorch INTERFACE
