@@ -52,4 +52,18 @@ Hdf5Handle create_hdf5_image(const std::string& place, std::vector<std::byte>& i
       hdf5_call<Error>(place, [&] { return H5Fcreate(place.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()); }));
 }
 
+void trim_hdf5_image(std::vector<std::byte>& image) {
+  // HDF5 File Format Specification 3.0, superblock of versions 2 and 3: signature, version, sizes of addresses and
+  // lengths, flags, base address, extension address, end-of-file address.
+  constexpr std::size_t kVersionAt = 8;
+  constexpr std::size_t kEndAddressAt = 28;
+  std::uint64_t end = 0;
+  check(image.size() >= kEndAddressAt + sizeof(end) && image[kVersionAt] == std::byte{3} &&
+            image[kVersionAt + 1] == std::byte{sizeof(end)},
+        "an HDF5 1.10 file has a superblock of version 3 with addresses of 8 bytes");
+  std::memcpy(&end, image.data() + kEndAddressAt, sizeof(end));
+  check(end <= image.size(), "an HDF5 image is complete");
+  image.resize(end);
+}
+
 }  // namespace collimate::detail

@@ -14,4 +14,7 @@ namespace collimate::detail {
 /// in messages. Throws Error.
 Hdf5Handle create_hdf5_image(const std::string& place, std::vector<std::byte>& image);
 
+/// Cuts off what the file grew by and gave up again; HDF5 itself does so only on disk. The file is closed.
+void trim_hdf5_image(std::vector<std::byte>& image);
+
 }  // namespace collimate::detail

@@ -124,6 +124,7 @@ void Hdf5Writer::commit() {
   check(static_cast<bool>(file_), "an HDF5 file is committed once");
   write_call(staged_.target(), [&] { return H5Fflush(file_.get(), H5F_SCOPE_GLOBAL); });
   write_call(staged_.target(), [&] { return H5Fclose(file_.release()); });
+  detail::trim_hdf5_image(*image_);
   staged_.write(*image_);
   staged_.commit();
 }

@@ -80,7 +80,7 @@ const std::vector<TensorView>& Checkpoint::tensors(const std::string& group) con
 at::Tensor Checkpoint::load(const std::string& group, const std::string& name) const {
   const auto found = groups_.find(group);
   const TensorView* const view = found == groups_.end() ? nullptr : found->second.find(name);
-  if (view == nullptr) throw InputError(fmt::format("{}: the checkpoint has no '{}' of '{}'", path_, group, name));
+  if (view == nullptr) throw InputError(fmt::format("{}: the checkpoint has no '{}' of '{}'", path_, name, group));
   return detail::copy_of(*view);
 }
 

@@ -1,0 +1,138 @@
+#include "collimate/store/checkpoint_store.hpp"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "collimate/base/error.hpp"
+#include "support/checkpoints.hpp"
+#include "support/small_disk.hpp"
+#include "support/throws.hpp"
+
+namespace collimate {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class CheckpointStoreTest : public ::testing::Test {
+ protected:
+  std::string save(std::int64_t step, int limit = 3) const {
+    return CheckpointStore(folder_, limit).save(sample_state(step), sample_groups(step));
+  }
+  CheckpointStore store() const { return {folder_, 3}; }
+  std::optional<std::int64_t> latest_valid_step() const {
+    const FoundCheckpoint found = store().find_latest_valid();
+    return found.checkpoint ? std::optional(found.checkpoint->state().step) : std::nullopt;
+  }
+
+  TemporaryFolder temporary_;
+  std::string folder_ = temporary_.path() / "run" / "checkpoints";
+};
+
+TEST_F(CheckpointStoreTest, has_nothing_before_the_first_save) {
+  EXPECT_THAT(store().steps(), IsEmpty());
+  EXPECT_EQ(store().find_pointer("latest"), std::nullopt);
+  EXPECT_EQ(latest_valid_step(), std::nullopt);
+}
+
+TEST_F(CheckpointStoreTest, saves_under_the_step_and_points_to_it) {
+  EXPECT_EQ(save(200), folder_ + "/step_00000200");
+  EXPECT_EQ(store().find_pointer("latest"), folder_ + "/step_00000200");
+  EXPECT_EQ(fs::read_symlink(folder_ + "/latest"), "step_00000200");
+  EXPECT_EQ(latest_valid_step(), 200);
+}
+
+TEST_F(CheckpointStoreTest, keeps_the_newest_and_what_is_pointed_to) {
+  save(1);
+  store().mark_best(1);
+  for (const std::int64_t step : {2, 3, 4, 5}) save(step, 2);
+  EXPECT_THAT(store().steps(), ElementsAre(1, 4, 5));
+  store().mark_best(5);
+  save(6, 2);
+  EXPECT_THAT(store().steps(), ElementsAre(5, 6));
+  EXPECT_EQ(store().find_pointer("best"), folder_ + "/step_00000005");
+}
+
+TEST_F(CheckpointStoreTest, damaged_ones_do_not_count_as_kept) {
+  save(1);
+  save(2);
+  save(3);
+  fs::remove(store().path_of(2) + "/manifest.json");
+  fs::resize_file(store().path_of(3) + "/model.safetensors", 10);
+  save(4, 2);
+  EXPECT_THAT(store().steps(), ElementsAre(1, 2, 3, 4));
+  save(5, 1);
+  EXPECT_THAT(store().steps(), ElementsAre(5));
+}
+
+TEST_F(CheckpointStoreTest, passes_over_damaged_ones_with_reasons) {
+  save(1);
+  save(2);
+  save(3);
+  flip_byte(store().path_of(3) + "/exp_avg.safetensors", 100);
+  fs::remove(store().path_of(2) + "/manifest.json");
+  const FoundCheckpoint found = store().find_latest_valid();
+  ASSERT_TRUE(found.checkpoint);
+  EXPECT_EQ(found.checkpoint->state().step, 1);
+  EXPECT_THAT(found.skipped, ElementsAre(HasSubstr("step_00000003/exp_avg.safetensors: checksum"),
+                                         HasSubstr("step_00000002/manifest.json")));
+}
+
+TEST_F(CheckpointStoreTest, finds_none_and_deletes_nothing_when_all_are_damaged) {
+  save(1);
+  flip_byte(store().path_of(1) + "/model.safetensors", 100);
+  const FoundCheckpoint found = store().find_latest_valid();
+  EXPECT_FALSE(found.checkpoint);
+  EXPECT_THAT(found.skipped, SizeIs(1));
+  EXPECT_THAT(store().steps(), ElementsAre(1));
+}
+
+TEST_F(CheckpointStoreTest, ignores_what_a_killed_writer_left_and_foreign_names) {
+  save(1);
+  fs::copy(store().path_of(1), folder_ + "/.step_00000002.staged-1-0");
+  fs::create_directory(folder_ + "/step_3");
+  write_bytes(folder_ + "/step_00000004", "a file");
+  EXPECT_THAT(store().steps(), ElementsAre(1));
+  save(5, 1);
+  EXPECT_TRUE(fs::exists(folder_ + "/.step_00000002.staged-1-0"));  // may be another writer's
+}
+
+TEST_F(CheckpointStoreTest, replaces_a_checkpoint_of_the_same_step) {
+  save(1);
+  store().save(sample_state(1), sample_groups(9));
+  const Checkpoint checkpoint = *store().find_latest_valid().checkpoint;
+  EXPECT_TRUE(checkpoint.load("model", "a.weight").equal(sample_groups(9)[0].tensors[0].value));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
+}
+
+TEST_F(CheckpointStoreTest, works_after_the_run_folder_was_moved) {
+  save(1);
+  fs::rename(temporary_.path() / "run", temporary_.path() / "moved");
+  const CheckpointStore moved(temporary_.path() / "moved" / "checkpoints", 3);
+  EXPECT_TRUE(moved.find_pointer("latest"));
+  EXPECT_EQ(moved.find_latest_valid().checkpoint->state().step, 1);
+}
+
+TEST_F(CheckpointStoreTest, a_failed_save_leaves_everything_as_it_was) {
+  SmallDisk disk(131072);
+  folder_ = disk.path() / "checkpoints";
+  save(1);
+  EXPECT_THAT([&] { store().save(sample_state(2), sample_groups(2, 10'000)); },
+              throws<Error>(HasSubstr("No space left on device")));
+  EXPECT_THAT(store().steps(), ElementsAre(1));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
+  disk.make_read_only();
+  EXPECT_THAT([&] { save(3); }, throws<Error>(HasSubstr("Read-only file system")));
+  EXPECT_EQ(latest_valid_step(), 1);
+}
+
+TEST_F(CheckpointStoreTest, best_must_have_been_saved) {
+  EXPECT_THAT([&] { store().mark_best(1); }, throws<Error>(HasSubstr("step_00000001")));
+}
+
+}  // namespace
+}  // namespace collimate

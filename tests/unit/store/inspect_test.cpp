@@ -1,0 +1,99 @@
+#include "collimate/store/inspect.hpp"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/store/checkpoint_store.hpp"
+#include "collimate/store/reference_store.hpp"
+#include "support/checkpoints.hpp"
+#include "support/model_folder.hpp"
+#include "support/preference_file.hpp"
+#include "support/throws.hpp"
+
+namespace collimate {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class InspectTest : public ::testing::Test {
+ protected:
+  template <class Matcher>
+  void expect_described(const std::string& path, const Matcher& text) const {
+    EXPECT_THAT(inspect_path(path, InspectDepth::kSummary), text);
+    EXPECT_THAT(inspect_path(path, InspectDepth::kVerify), AllOf(text, HasSubstr("every checksum holds")));
+  }
+  template <class Matcher>
+  void expect_damage(const std::string& path, const Matcher& message) const {
+    EXPECT_THAT([&] { (void)inspect_path(path, InspectDepth::kVerify); }, throws<InputError>(message));
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_.path() / "thing";
+};
+
+TEST_F(InspectTest, tells_a_preference_file) {
+  write_preference_file(path_, preference_content({{{1, 2}, {3}, {4, 5}}, {{6}, {7}, {8}}}));
+  expect_described(path_, AllOf(HasSubstr("preference file"), HasSubstr("2 pairs, 8 tokens")));
+}
+
+TEST_F(InspectTest, finds_a_token_that_was_changed) {
+  auto content = preference_content({{{1, 2}, {3}, {4, 5}}});
+  content.tokens[0] = 9;
+  write_preference_file(path_, content);
+  EXPECT_THAT(inspect_path(path_, InspectDepth::kSummary), HasSubstr("1 pairs"));
+  expect_damage(path_, HasSubstr(path_));
+}
+
+TEST_F(InspectTest, tells_a_reference_store) {
+  const ReferenceRow row{.pair_id = hash_text("a"), .num_chosen_tokens = 1, .num_rejected_tokens = 1};
+  ReferenceStore({.weights_fingerprint = "weights hash"}, {row}, 4096).write(path_);
+  expect_described(
+      path_, AllOf(HasSubstr("reference store"), HasSubstr("1 pairs, scored in float32"), HasSubstr("weights hash")));
+}
+
+TEST_F(InspectTest, tells_a_model_folder) {
+  write_model_folder(path_, tiny_config(), tiny_tensors(tiny_config()));
+  expect_described(path_,
+                   AllOf(HasSubstr("model folder"), HasSubstr("LlamaForCausalLM: 2 layers"), HasSubstr("21 tensors")));
+  expect_described(path_ + "/model.safetensors", AllOf(HasSubstr("safetensors file"), HasSubstr("21 tensors")));
+}
+
+TEST_F(InspectTest, tells_checkpoints_and_finds_their_damage) {
+  const CheckpointStore store(path_, 3);
+  const std::string step = store.save(sample_state(5), sample_groups(5));
+  expect_described(step, AllOf(HasSubstr("checkpoint"), HasSubstr("step 5"), HasSubstr("\"num_pairs_seen\":160")));
+  expect_described(path_, AllOf(HasSubstr("latest: step_00000005, best: none"), HasSubstr("step 5")));
+  flip_byte(step + "/model.safetensors", 200);
+  EXPECT_THAT(inspect_path(step, InspectDepth::kSummary), HasSubstr("step 5"));
+  expect_damage(step, HasSubstr("model.safetensors: checksum"));
+  expect_damage(path_, HasSubstr("model.safetensors: checksum"));
+}
+
+TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
+  CheckpointStore(path_ + "/checkpoints", 3).save(sample_state(5), sample_groups(5));
+  write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1, \"loss\": 0.7}\n{\"step\": 2, \"loss\": 0.6}\n");
+  write_bytes(path_ + "/run.json", "{\"version\": \"0.1.0\"}");
+  expect_described(path_, AllOf(HasSubstr("run "), HasSubstr("0.1.0"), HasSubstr("2 lines"), HasSubstr("\"loss\":0.6"),
+                                HasSubstr("step 5")));
+  write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1}\n{\"ste\n");
+  expect_damage(path_, HasSubstr("metrics.jsonl: line 2"));
+}
+
+TEST_F(InspectTest, says_that_something_is_none_of_ours) {
+  EXPECT_THAT([&] { (void)inspect_path(path_, InspectDepth::kSummary); },
+              throws<InputError>(HasSubstr("no such file")));
+  write_bytes(path_, "text");
+  expect_damage(path_, HasSubstr("is nothing that collimate writes"));
+  Hdf5Writer foreign(path_);
+  foreign.write_attribute("format", "theirs");
+  foreign.commit();
+  expect_damage(path_, HasSubstr("none of collimate's (attribute 'format': \"theirs\")"));
+  expect_damage(folder_.path(), HasSubstr("is no run, checkpoint or model folder"));
+}
+
+}  // namespace
+}  // namespace collimate
