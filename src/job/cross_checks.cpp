@@ -18,10 +18,6 @@ void add(Findings& findings, Keys keys, std::string message) {
   findings.add_about(std::span(keys.begin(), keys.size()), std::move(message));
 }
 
-bool any_needs_reference(const ObjectiveConfig& objective) {
-  return std::ranges::any_of(objective.loss_type, needs_reference);
-}
-
 void check_model_source(const RunConfig& config, Findings& findings) {
   const ModelConfig& model = config.model;
   const Keys keys = {"model.path", "model.config"};
@@ -67,7 +63,7 @@ void check_loss_weights(const RunConfig& config, Findings& findings) {
 }
 
 void check_reference(const RunConfig& config, Findings& findings) {
-  if (!any_needs_reference(config.objective)) return;
+  if (!loss_needs(config.objective).reference) return;
   if (!config.reference.store) {
     add(findings, {"reference.store", "objective.loss_type"},
         "missing; expected the path of the reference store, which loss_type: sigmoid needs");
@@ -80,7 +76,7 @@ void check_reference(const RunConfig& config, Findings& findings) {
 
 /// A value that is asked for and cannot matter is a mistake, unless it is the default.
 void check_parameters_of_losses(const RunConfig& config, Findings& findings) {
-  if (any_needs_reference(config.objective)) return;
+  if (loss_needs(config.objective).reference) return;
   const ObjectiveConfig defaults;
   const auto check = [&](std::string_view key, double value, double usual) {
     if (value == usual) return;

@@ -27,8 +27,8 @@ at::Tensor sigmoid_loss(const PairBatch& pairs, const ObjectiveConfig& config) {
 at::Tensor sft_loss(const PairBatch& pairs, const ObjectiveConfig& /*config*/) { return -pairs.policy_chosen; }
 
 constexpr std::array kLossTable{
-    LossRow{LossType::kSigmoid, "sigmoid", true, true, Normalizer::kPairWeight, sigmoid_loss},
-    LossRow{LossType::kSft, "sft", false, false, Normalizer::kChosenTokens, sft_loss},
+    LossRow{LossType::kSigmoid, Normalizer::kPairWeight, sigmoid_loss},
+    LossRow{LossType::kSft, Normalizer::kChosenTokens, sft_loss},
 };
 
 }  // namespace
@@ -39,15 +39,6 @@ const LossRow& loss_row(LossType type) {
   const auto* row = std::ranges::find(kLossTable, type, &LossRow::type);
   check(row != kLossTable.end(), "every loss type has a row in the table of losses");
   return *row;
-}
-
-LossNeeds loss_needs(const ObjectiveConfig& config) {
-  LossNeeds needs;
-  for (const LossType type : config.loss_type) {
-    needs.reference = needs.reference || loss_row(type).needs_reference;
-    needs.rejected = needs.rejected || loss_row(type).needs_rejected;
-  }
-  return needs;
 }
 
 }  // namespace collimate

@@ -17,7 +17,7 @@ double denominator(Normalizer normalizer, const BatchTotals& totals) {
 std::vector<std::string> metric_names_of(const ObjectiveConfig& config, const LossNeeds& needs) {
   std::vector<std::string> names{"loss"};
   if (config.loss_type.size() > 1) {
-    for (const LossType type : config.loss_type) names.push_back(fmt::format("loss/{}", loss_row(type).name));
+    for (const LossType type : config.loss_type) names.push_back(fmt::format("loss/{}", enum_name(type)));
   }
   if (needs.reference) {
     for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}) {

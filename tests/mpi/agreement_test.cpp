@@ -10,12 +10,12 @@ namespace collimate {
 namespace {
 
 TEST(AgreementTest, gives_the_value_when_every_rank_succeeds) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   EXPECT_EQ(make_agreed(*group, [&] { return group->rank() + 1; }), group->rank() + 1);
 }
 
 TEST(AgreementTest, every_rank_throws_what_the_lowest_failing_rank_said) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   const int failing = group->size() - 1;
   try {
     run_agreed(*group, [&] {
@@ -29,7 +29,7 @@ TEST(AgreementTest, every_rank_throws_what_the_lowest_failing_rank_said) {
 }
 
 TEST(AgreementTest, a_failure_while_running_names_its_rank) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   try {
     run_agreed(*group, [&] { throw Error("disk full"); });
     FAIL() << "rank " << group->rank() << " went on";

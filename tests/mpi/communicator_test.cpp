@@ -17,7 +17,7 @@ class CommunicatorTest : public testing::TestWithParam<std::tuple<at::ScalarType
 
 TEST_P(CommunicatorTest, all_reduce_gives_the_closed_form) {
   const auto [dtype, elements] = GetParam();
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   const int size = group->size();
   at::Tensor sum = at::arange(elements, dtype) % 7 + group->rank();
   at::Tensor maximum = sum.clone();
@@ -32,7 +32,7 @@ INSTANTIATE_TEST_SUITE_P(DtypesAndSizes, CommunicatorTest,
                                           testing::Values(0, 1, 13, (1 << 22) + 5)));
 
 TEST(CommunicatorOrderTest, sums_run_in_rank_order) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   // In rank order 1e16 + 1 + 1 - ... rounds in one known way; another order would round otherwise.
   const double own = group->rank() == 0 ? 1e16 : 1.0;
   double expected = 1e16;
@@ -43,7 +43,7 @@ TEST(CommunicatorOrderTest, sums_run_in_rank_order) {
 }
 
 TEST(CommunicatorBytesTest, gathers_in_rank_order_and_broadcasts_from_any_root) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   const auto all = group->all_gather_bytes(std::string(static_cast<std::size_t>(group->rank()), 'x'));
   ASSERT_EQ(static_cast<int>(all.size()), group->size());
   for (std::size_t rank = 0; rank < all.size(); ++rank) EXPECT_EQ(all[rank], std::string(rank, 'x'));
@@ -55,7 +55,7 @@ TEST(CommunicatorBytesTest, gathers_in_rank_order_and_broadcasts_from_any_root) 
 }
 
 TEST(CommunicatorErrorTest, refuses_a_dtype_it_does_not_have) {
-  const auto group = tests::make_world_group();
+  const auto group = make_world_group();
   if (group->size() == 1) return;  // a group of one is the identity for any dtype
   at::Tensor flags = at::zeros({2}, at::kBool);
   EXPECT_THROW(group->all_reduce(flags, ReduceOp::kSum), Error);

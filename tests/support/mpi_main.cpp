@@ -25,11 +25,9 @@ int expected_ranks(int argc, char** argv) {
 
 }  // namespace
 
-std::unique_ptr<collimate::Communicator> collimate::tests::make_world_group() {
-  return the_environment->make_group("world");
-}
+std::unique_ptr<collimate::Communicator> collimate::make_world_group() { return the_environment->make_group("world"); }
 
-const collimate::MpiEnvironment& collimate::tests::environment() { return *the_environment; }
+const collimate::MpiEnvironment& collimate::environment() { return *the_environment; }
 
 int main(int argc, char** argv) {
   const collimate::MpiEnvironment environment;

@@ -6,7 +6,7 @@
 #include "collimate/comm/communicator.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 
-namespace collimate::tests {
+namespace collimate {
 
 /// *Collective.* A fresh group of every rank of the test.
 std::unique_ptr<Communicator> make_world_group();
@@ -14,4 +14,4 @@ std::unique_ptr<Communicator> make_world_group();
 /// The test program's MPI, for parts that make their own groups.
 const MpiEnvironment& environment();
 
-}  // namespace collimate::tests
+}  // namespace collimate

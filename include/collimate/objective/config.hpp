@@ -13,8 +13,22 @@ template <>
 inline constexpr auto enum_names<LossType> =
     std::to_array<EnumName<LossType>>({{LossType::kSigmoid, "sigmoid"}, {LossType::kSft, "sft"}});
 
-/// Whether the loss compares the policy with a frozen reference model.
-constexpr bool needs_reference(LossType type) { return type == LossType::kSigmoid; }
+/// What a loss reads beside the policy's log-probs of the chosen responses.
+struct LossNeeds {
+  bool reference = false;  ///< the reference's log-probs of the same responses
+  bool rejected = false;   ///< log-probs of the rejected responses: what makes it a preference loss
+  bool operator==(const LossNeeds&) const = default;
+};
+
+constexpr LossNeeds loss_needs(LossType type) {
+  switch (type) {
+    case LossType::kSigmoid:
+      return {.reference = true, .rejected = true};
+    case LossType::kSft:
+      return {};
+  }
+  return {};
+}
 
 struct ObjectiveConfig {
   std::vector<LossType> loss_type = {LossType::kSigmoid};
@@ -32,5 +46,15 @@ struct ObjectiveConfig {
         field("label_smoothing", &ObjectiveConfig::label_smoothing, Role::kIdentity, from_to_below(0, 0.5))};
   }
 };
+
+/// What the configured losses need together.
+inline LossNeeds loss_needs(const ObjectiveConfig& config) {
+  LossNeeds needs;
+  for (const LossType type : config.loss_type) {
+    needs.reference = needs.reference || loss_needs(type).reference;
+    needs.rejected = needs.rejected || loss_needs(type).rejected;
+  }
+  return needs;
+}
 
 }  // namespace collimate

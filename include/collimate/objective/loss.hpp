@@ -4,7 +4,6 @@
 // normalizer) follows from that.
 
 #include <span>
-#include <string_view>
 
 #include <ATen/core/Tensor.h>
 
@@ -30,9 +29,6 @@ enum class Normalizer { kPairWeight, kChosenTokens };
 /// One row of the table of losses.
 struct LossRow {
   LossType type;
-  std::string_view name;
-  bool needs_reference;
-  bool needs_rejected;
   Normalizer normalizer;
   /// Loss of each pair, float64 [pairs], before weight and normalizer.
   at::Tensor (*pair_loss)(const PairBatch&, const ObjectiveConfig&);
@@ -42,12 +38,5 @@ struct LossRow {
 std::span<const LossRow> loss_table();
 
 const LossRow& loss_row(LossType type);
-
-/// What the configured losses need together.
-struct LossNeeds {
-  bool reference = false;
-  bool rejected = false;
-};
-LossNeeds loss_needs(const ObjectiveConfig& config);
 
 }  // namespace collimate

@@ -1,0 +1,119 @@
+"""Failures while running: the job ends soon and non-zero, says where, and loses nothing that was committed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+from jobs import BINARY, REPOSITORY, collimate, read_metrics, step_metrics, succeed
+from pairs import read_pairs
+from safetensors.torch import load_file, save_file
+
+
+def spoil_token(run, token: int, value: float) -> None:
+    """A model whose embedding of one token holds `value`: only pairs with that token are hit."""
+    folder = run.folder / "model"
+    shutil.copytree(run.sections["model"]["path"], folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.embed_tokens.weight"][token, 3] = value
+    save_file(tensors, folder / "model.safetensors")
+    run.sections["model"]["path"] = str(folder)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_step_pair_and_rank(run, ranks, value):
+    pairs = read_pairs(run.train_file)
+    culprit = 10
+    token = next(t for t in pairs[culprit].prompt + pairs[culprit].chosen if t not in (0, 1, 2))
+    hit = [i for i, pair in enumerate(pairs) if token in pair.prompt + pair.chosen[:-1]]
+    assert hit
+    spoil_token(run, token, value)
+    config = run.config(objective={"loss_type": "sft"}, data={"shuffle": False})
+    done = collimate("train", config, ranks=ranks)
+    assert done.returncode == 1, done.stderr
+    assert f"step {hit[0] // 4}:" in done.stderr and "not finite" in done.stderr
+    named = {i for i in range(len(pairs)) if f"train.h5: pair {i}" in done.stderr}
+    assert named and named <= set(hit), done.stderr
+    assert ("rank " in done.stderr) == (ranks > 1)
+    assert done.stderr.count("error:") == 1
+    assert len(step_metrics(run.output)) == hit[0] // 4
+    assert not (run.output / "checkpoints" / f"step_{hit[0] // 4 + 1:08}").exists()
+
+
+def test_a_reference_that_is_not_finite_is_never_stored(run):
+    spoil_token(run, 7, float("nan"))
+    done = collimate("reference", run.config(), ranks=2)
+    assert done.returncode == 1, done.stderr
+    assert "must be finite" in done.stderr and ": pair " in done.stderr
+    assert not run.store.exists()
+
+
+def test_weights_that_changed_after_scoring_are_noticed_at_step_0(scored_run):
+    with h5py.File(scored_run.store, "r+") as store:
+        store["chosen_logps"][:] = store["chosen_logps"][:] + 0.5
+    done = collimate("train", scored_run.config(), ranks=2)
+    assert done.returncode == 1, done.stderr
+    assert "step 0:" in done.stderr and "same weights" in done.stderr
+    assert not read_metrics(scored_run.output)
+
+
+def running_ranks(config: Path) -> list[int]:
+    """Processes of the command that were given this configuration."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if words[0] == str(BINARY).encode() and str(config).encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+def test_a_killed_rank_ends_the_job_and_the_run_goes_on_from_its_checkpoint(scored_run):
+    config = scored_run.config(train={"num_train_epochs": 200}, checkpoint={"save_steps": 5})
+    job = subprocess.Popen(
+        [REPOSITORY / "launch" / "mpirun", "-n", "2", BINARY, "train", config],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    latest = Path(scored_run.output) / "checkpoints" / "latest"
+    deadline = time.monotonic() + 60
+    while not latest.exists():
+        assert job.poll() is None and time.monotonic() < deadline, job.stderr.read()
+        time.sleep(0.05)
+    ranks = running_ranks(config)
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    assert job.wait(30) not in (0, 2)
+    assert not running_ranks(config)
+    done = succeed("train", config, "--set", f"train.max_steps={last_step(scored_run) + 3}")
+    assert "resumed from" in done.stderr
+
+
+def last_step(run) -> int:
+    return max(line["step"] for line in read_metrics(run.output))
+
+
+def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run):
+    config = scored_run.config()
+    succeed("train", config)
+    folders = sorted((scored_run.output / "checkpoints").glob("step_*"))
+    weights = folders[-1] / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-7] ^= 4
+    weights.write_bytes(content)
+    done = succeed("train", config)
+    assert "warning:" in done.stderr and folders[-1].name in done.stderr
+    for folder in sorted((scored_run.output / "checkpoints").glob("step_*")):
+        (folder / "manifest.json").write_text("{}")
+    before = sorted((scored_run.output / "checkpoints").iterdir())
+    done = collimate("train", config)
+    assert done.returncode == 1 and "none of" in done.stderr, done.stderr
+    assert sorted((scored_run.output / "checkpoints").iterdir()) == before

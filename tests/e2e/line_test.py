@@ -1,0 +1,173 @@
+"""The whole line: check, reference, train, evaluate, export, inspect, and a stop in the middle."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+
+import h5py
+import pytest
+import torch
+from dpo_loop import read_rows, response_logp
+from jobs import BINARY, collimate, read_metrics, step_metrics, succeed
+from transformers import AutoModelForCausalLM
+
+TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
+
+
+def without_timing(lines):
+    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
+
+
+def test_check_prints_what_the_run_will_be_and_warns(run):
+    done = succeed("check", run.config())
+    assert "# data.train: 24 pairs" in done.stdout
+    assert "# steps: 6, of 4 pairs each" in done.stdout
+    assert "does not exist yet" in done.stdout
+    assert "fewer than 5000" in done.stderr and "optimizer.learning_rate" in done.stderr
+    assert not run.output.exists() and not run.store.exists()
+    # What it prints is a configuration that gives itself again.
+    canonical = run.folder / "canonical.yaml"
+    canonical.write_text(done.stdout)
+    assert succeed("check", canonical).stdout == done.stdout.replace(str(run.folder / "run.yaml"), str(canonical))
+
+
+def test_reference_scores_each_distinct_pair_once_as_transformers_does(scored_run):
+    model = AutoModelForCausalLM.from_pretrained(scored_run.sections["model"]["path"])
+    rows = read_rows(scored_run.train_file)
+    with h5py.File(scored_run.store) as store, h5py.File(scored_run.train_file) as pairs:
+        ids = [tuple(row) for row in store["pair_id"][:]]
+        assert len(ids) == len(set(ids)) == 24 + 11 and ids == sorted(ids)
+        chosen = dict(zip(ids, store["chosen_logps"][:]))
+        wanted = [tuple(row) for row in pairs["pair_id"][:]]
+    with torch.no_grad():
+        for row, pair_id in zip(rows, wanted):
+            prompt, response, _ = row["parts"]
+            assert chosen[pair_id] == pytest.approx(response_logp(model, prompt, response).item(), rel=1e-5)
+
+
+def test_reference_scores_only_what_is_missing(scored_run):
+    before = scored_run.store.read_bytes()
+    done = succeed("reference", scored_run.config())
+    assert "has every pair already" in done.stderr
+    assert scored_run.store.read_bytes() == before
+    # A store of the evaluation pairs alone is completed, not redone.
+    whole = before
+    scored_run.store.unlink()
+    succeed("reference", scored_run.config(data={"train": scored_run.sections["data"]["eval"], "eval": []}))
+    done = succeed("reference", scored_run.config())
+    assert "wrote 24 rows" in done.stderr
+    assert scored_run.store.read_bytes() == whole
+
+
+def test_train_starts_at_ln_2_and_learns(scored_run):
+    succeed("train", scored_run.config(train={"num_train_epochs": 4}), ranks=2)
+    steps = step_metrics(scored_run.output)
+    assert [line["step"] for line in steps] == list(range(1, 25))
+    assert steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert steps[0]["rewards/margins"] == pytest.approx(0.0, abs=1e-5)
+    assert steps[-1]["loss"] < steps[1]["loss"]
+    names = {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "logps/chosen", "logps/rejected", "grad_norm"}
+    assert names | {"learning_rate", "epoch", "num_tokens"} | TIMING - {"eval_seconds", "eval_pairs_per_second"} <= set(steps[0])
+    assert steps[-1]["epoch"] == pytest.approx(4.0)
+    evaluations = [line for line in read_metrics(scored_run.output) if "eval_loss" in line]
+    assert [line["step"] for line in evaluations] == list(range(3, 25, 3))
+    record = json.loads((scored_run.output / "run.json").read_text())
+    assert record["world_size"] == 2 and len(record["hosts"]) == 2
+
+
+@pytest.mark.parametrize("eval_batch_size", [1, 4, 64])
+def test_evaluation_counts_each_pair_once_on_any_number_of_ranks(scored_run, eval_batch_size):
+    config = scored_run.config(batch={"eval_batch_size": eval_batch_size})
+    results = [json.loads(succeed("evaluate", config, "--checkpoint", "initial", ranks=n).stdout) for n in (1, 3)]
+    with h5py.File(scored_run.sections["data"]["eval"][0]) as file, h5py.File(scored_run.store) as store:
+        logps = dict(zip(map(tuple, store["pair_id"][:]), store["chosen_logps"][:]))
+        weight = file["weight"][:].astype(float)
+        chosen = [logps[tuple(row)] for row in file["pair_id"][:]]
+    expected = (weight * chosen).sum() / weight.sum()
+    for result in results:
+        assert result["eval_logps/chosen"] == pytest.approx(expected, rel=1e-6)
+        assert result["eval_loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_export_gives_a_folder_that_transformers_loads(scored_run, tmp_path):
+    config = scored_run.config()
+    succeed("train", config)
+    trained = json.loads(succeed("evaluate", config).stdout)
+    succeed("export", config, "--output", tmp_path / "exported", ranks=2)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
+    rows = read_rows(scored_run.folder / "eval.h5")
+    with torch.no_grad():
+        values = [row["weight"] * response_logp(model, *row["parts"][:2]).item() for row in rows]
+    assert sum(values) / sum(row["weight"] for row in rows) == pytest.approx(trained["eval_logps/chosen"], rel=1e-5)
+    source = scored_run.folder / "model"
+    assert (tmp_path / "exported" / "tokenizer.json").read_bytes() == (
+        type(source)(scored_run.sections["model"]["path"]) / "tokenizer.json"
+    ).read_bytes()
+
+
+def test_random_weights_from_a_config_alone_train_and_export(run, tmp_path):
+    config_file = f"{run.sections['model']['path']}/config.json"
+    del run.sections["model"]["path"]
+    config = run.config(
+        model={"config": config_file, "initialize": "random", "init_seed": 3},
+        objective={"loss_type": "sft"},
+        train={"num_train_epochs": 3},
+    )
+    succeed("train", config, ranks=2)
+    steps = step_metrics(run.output)
+    assert steps[0]["loss"] == pytest.approx(math.log(96), rel=0.1)
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    succeed("export", config, "--output", tmp_path / "exported")
+    AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
+
+
+def test_stopped_and_resumed_equals_never_stopped(scored_run, tmp_path):
+    whole = scored_run.config(train={"num_train_epochs": 3}, output={"directory": str(tmp_path / "whole")})
+    succeed("train", whole)
+    cut = scored_run.config(train={"num_train_epochs": 3}, output={"directory": str(tmp_path / "cut")})
+    process = subprocess.Popen([BINARY, "train", cut], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert len(step_metrics(tmp_path / "cut")) < 18
+    succeed("train", cut)
+    assert without_timing(step_metrics(tmp_path / "cut")) == without_timing(step_metrics(tmp_path / "whole"))
+    last = "checkpoints/step_00000018/model.safetensors"
+    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+
+
+def test_lines_beyond_the_checkpoint_are_moved_aside(scored_run):
+    config = scored_run.config(train={"max_steps": 6}, checkpoint={"save_steps": 4})
+    succeed("train", config)
+    checkpoints = scored_run.output / "checkpoints"
+    undisturbed = without_timing(read_metrics(scored_run.output))
+    for link in checkpoints.iterdir():
+        if link.is_symlink():
+            link.unlink()
+    for file in (checkpoints / "step_00000006").iterdir():
+        file.unlink()
+    (checkpoints / "step_00000006").rmdir()
+    succeed("train", config)
+    assert without_timing(read_metrics(scored_run.output)) == undisturbed
+    discarded = (scored_run.output / "metrics.discarded.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in discarded] == [5, 6, 6]
+
+
+@pytest.mark.parametrize("what", ["train.h5", "reference.h5", "out", "out/checkpoints/latest", "out/metrics.jsonl"])
+def test_inspect_says_what_it_is(scored_run, what):
+    succeed("train", scored_run.config(train={"max_steps": 2}))
+    done = succeed("inspect", scored_run.folder / what, "--verify")
+    assert len(done.stdout.splitlines()) >= 2, done.stdout
+
+
+def test_a_foreign_file_is_no_riddle(run):
+    file = run.folder / "notes.txt"
+    file.write_text("hello")
+    done = collimate("inspect", file)
+    assert done.returncode == 2 and "notes.txt" in done.stderr

@@ -1,0 +1,57 @@
+"""Running the `collimate` command and reading what a run leaves."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ["COLLIMATE_BUILD"]) / "bin" / "collimate"
+
+
+def collimate(*arguments, ranks=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
+    """Runs the command on `ranks` ranks with one thread each; the caller looks at the exit code."""
+    command = [BINARY, *arguments]
+    if ranks > 1:
+        command = [REPOSITORY / "launch" / "mpirun", "-n", str(ranks), "--timeout", str(timeout - 10), *command]
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
+    )
+
+
+def succeed(*arguments, **options) -> subprocess.CompletedProcess:
+    """As collimate(), for a call that must end well."""
+    done = collimate(*arguments, **options)
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def refuse(*arguments, says, **options) -> str:
+    """As collimate(), for a call that must end with exit code 2 and one message that has every text of `says`."""
+    done = collimate(*arguments, **options)
+    message = done.stderr
+    assert done.returncode == 2, f"exit {done.returncode}\n{done.stdout}\n{message}"
+    for text in [says] if isinstance(says, str) else says:
+        assert text in message, f"{text!r} is not in\n{message}"
+    assert message.count("error:") == 1, message
+    return message
+
+
+def write_config(path: Path, sections: dict) -> Path:
+    """A configuration file; JSON is YAML."""
+    path.write_text(json.dumps(sections, indent=1))
+    return path
+
+
+def read_metrics(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def step_metrics(output: Path) -> list[dict]:
+    return [line for line in read_metrics(output) if "loss" in line]
