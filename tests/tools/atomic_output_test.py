@@ -1,0 +1,188 @@
+"""The output appears whole or not at all, and a wrong call says why."""
+
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from program import command, run, text_rows, write_lines
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "a.jsonl", text_rows(20))
+
+
+def files_of(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+# --- what is wrong is named, and nothing is written
+
+
+def test_a_bad_row_ends_the_run(lines: Path, bare: Path, tmp_path: Path):
+    rows = text_rows(600)
+    rows[500]["label"] = 1.5
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5")
+    assert_refused(done, f"{lines}:501: label: 1.5: a number from 0 to 1\n")
+    assert files_of(tmp_path) == {"a.jsonl"}
+
+
+def test_a_run_without_any_pair_left_is_refused(bare: Path, tmp_path: Path):
+    lines = write_lines(tmp_path / "a.jsonl", [{"prompt": "a", "chosen": "b", "rejected": "b"}] * 2)
+    done = run(bare, lines, tmp_path / "a.h5")
+    assert_refused(done, f"{lines}: no pair is left to write:\n")
+    assert done.stderr.splitlines()[3].split()[:3] == ["dropped:", "identical_responses", "2"]
+    assert files_of(tmp_path) == {"a.jsonl"}
+
+
+def test_an_empty_input_is_refused(bare: Path, tmp_path: Path):
+    assert_refused(run(bare, write_lines(tmp_path / "a.jsonl", []), tmp_path / "a.h5"), "no pair is left to write")
+
+
+def test_a_missing_model_folder_is_refused(lines: Path, tmp_path: Path):
+    assert_refused(run(tmp_path / "none", lines, tmp_path / "a.h5"), f"{tmp_path / 'none'}: no such folder")
+
+
+def test_a_model_folder_without_a_tokenizer_is_refused(lines: Path, tmp_path: Path):
+    (tmp_path / "m").mkdir()
+    assert_refused(run(tmp_path / "m", lines, tmp_path / "a.h5"), f"{tmp_path / 'm/tokenizer.json'}: missing")
+    (tmp_path / "m/tokenizer.json").write_text("{}")
+    assert_refused(run(tmp_path / "m", lines, tmp_path / "a.h5"), f"{tmp_path / 'm/tokenizer.json'}: not a tokenizer")
+
+
+def test_an_output_that_cannot_be_written_is_refused(lines: Path, bare: Path, tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    for output in (tmp_path / "none/a.h5", lines / "a.h5", Path("/proc/a.h5"), Path("/dev/null/a.h5")):
+        assert_refused(run(bare, lines, output), f"{output}: cannot be written: ")
+    for output in (tmp_path / "folder", Path("/dev/null")):
+        assert_refused(run(bare, lines, output), f"{output}: not a regular file")
+    assert_refused(run(bare, lines, lines), f"{lines}: is an input too")
+    assert files_of(tmp_path) == {"a.jsonl", "folder"} and Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_leaves_nothing(bare: Path, tmp_path: Path):
+    lines = write_lines(tmp_path / "a.jsonl", text_rows(5000))
+    most = 100_000  # bytes of any file
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    done = run(bare, lines, tmp_path / "a.h5", preexec_fn=limit_file_size)
+    assert_refused(done, f"{tmp_path / 'a.h5'}: cannot be written: File too large")
+    assert files_of(tmp_path) == {"a.jsonl"}
+
+
+def test_a_second_run_with_the_same_output_is_refused(lines: Path, bare: Path, tmp_path: Path):
+    with (tmp_path / ".a.h5.partial").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert_refused(run(bare, lines, tmp_path / "a.h5"), f"{tmp_path / 'a.h5'}: another run is writing it")
+        assert files_of(tmp_path) == {"a.jsonl", ".a.h5.partial"}
+
+
+@pytest.mark.parametrize(
+    "options", [["--max-length", "1"], ["--workers", "0"], ["--overlong", "cut"], ["--labels", "x"]]
+)
+def test_a_wrong_option_is_refused(lines: Path, bare: Path, tmp_path: Path, options: list[str]):
+    assert_refused(run(bare, lines, tmp_path / "a.h5", *options), options[0])
+
+
+# --- what was there before
+
+
+def test_an_earlier_output_and_a_stale_partial_file_are_replaced(lines: Path, bare: Path, tmp_path: Path):
+    assert run(bare, lines, tmp_path / "fresh.h5").returncode == 0
+    (tmp_path / "a.h5").write_text("old")
+    (tmp_path / ".a.h5.partial").write_bytes(b"stale" * 1_000_000)
+    done = run(bare, lines, tmp_path / "a.h5")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "fresh.h5").read_bytes()
+    assert files_of(tmp_path) == {"a.jsonl", "a.h5", "fresh.h5"}
+
+
+# --- stopped half-way
+
+
+@pytest.fixture
+def long_run(bare: Path, tmp_path: Path):
+    """A run of seconds, in a process group of its own as under a terminal, that has begun its output."""
+    lines = write_lines(tmp_path / "a.jsonl", text_rows(1000, num_words=60) * 20)
+    (tmp_path / "a.h5").write_text("old")
+    arguments = command(bare, lines, tmp_path / "a.h5", "--workers", "2", "--max-length", "1000")
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        wait_for(lambda: size_of(tmp_path / ".a.h5.partial") > 300_000)
+        yield process
+        process.kill()
+
+
+def size_of(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(process_id: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()]
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("number", "send", "exit_code"),
+    [(signal.SIGINT, os.killpg, 130), (signal.SIGTERM, os.killpg, 143), (signal.SIGTERM, os.kill, 143)],
+)
+def test_a_stopped_run_leaves_all_as_it_was(
+    long_run: subprocess.Popen[str], tmp_path: Path, number, send, exit_code: int
+):
+    workers = children(long_run.pid)
+    send(long_run.pid, number)
+    stdout, stderr = long_run.communicate(timeout=20)
+    assert (long_run.returncode, stdout) == (exit_code, "")
+    assert stderr == f"tokenize_preferences.py: stopped by {number.name}, nothing written\n"
+    assert (tmp_path / "a.h5").read_text() == "old" and files_of(tmp_path) == {"a.jsonl", "a.h5"}
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
+def test_a_killed_run_leaves_no_file_that_looks_whole_and_no_process(long_run: subprocess.Popen[str], tmp_path: Path):
+    workers = children(long_run.pid)
+    assert len(workers) >= 2
+    long_run.kill()
+    long_run.communicate(timeout=20)
+    assert (tmp_path / "a.h5").read_text() == "old" and files_of(tmp_path) == {"a.jsonl", "a.h5", ".a.h5.partial"}
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
+def test_ctrl_c_during_the_start_is_clean(lines: Path, bare: Path, tmp_path: Path):
+    for delay in (0.15, 0.4, 0.8):
+        arguments = command(bare, lines, tmp_path / "a.h5", "--workers", "2")
+        with subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            time.sleep(delay)
+            os.killpg(process.pid, signal.SIGINT)
+            _, stderr = process.communicate(timeout=20)
+        assert process.returncode in (0, 130) and "Traceback" not in stderr
+        assert ("a.h5" in files_of(tmp_path)) == (process.returncode == 0)
+        (tmp_path / "a.h5").unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""Which ids a pair becomes, and why a pair is left out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_folders import (
+    CHATML,
+    assistant,
+    byte_level_tokenizer,
+    encode,
+    merging_model,
+    pairs_of,
+    prefix_space_model,
+    save_model,
+    user,
+)
+from preferences.counts import DropReason
+from preferences.errors import InputError
+from preferences.model_text import ModelText
+from preferences.options import Overlong
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+SKY = {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."}
+SKY_CHAT = {"prompt": [user("What color is the sky?")], "chosen": [assistant("blue")], "rejected": [assistant("green")]}
+
+
+def tokenizer_of(model: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(model / "tokenizer.json"))
+
+
+def ids(model: Path, text: str) -> list[int]:
+    return tokenizer_of(model).encode(text, add_special_tokens=False).ids
+
+
+def dropped(model: Path, row: dict[str, Any], **options: Any) -> DropReason:
+    chunk = encode(model, row, **options)
+    assert not chunk.problems and len(chunk.lengths) == 0
+    (reason,) = chunk.counts.dropped
+    assert chunk.counts.first_places == {reason: "train.jsonl:1"}
+    return reason
+
+
+def test_text_is_prompt_and_responses_with_an_end(chatml: Path):
+    (pair,) = pairs_of(encode(chatml, SKY))
+    end = ids(chatml, "<|im_end|>")
+    assert pair == (ids(chatml, "The sky is"), ids(chatml, " blue.") + end, ids(chatml, " green.") + end)
+
+
+def test_an_end_that_the_text_has_is_not_doubled(chatml: Path):
+    (pair,) = pairs_of(encode(chatml, SKY | {"chosen": " blue.<|im_end|>"}))
+    assert pair[1] == ids(chatml, " blue.<|im_end|>")
+
+
+def test_text_has_no_end_when_the_tokenizer_has_none(bare: Path):
+    (pair,) = pairs_of(encode(bare, SKY))
+    assert pair == (ids(bare, "The sky is"), ids(bare, " blue."), ids(bare, " green."))
+
+
+def test_no_token_spans_prompt_and_response(tmp_path: Path):
+    model = merging_model(tmp_path / "m")
+    assert len(ids(model, "abcd")) == 1
+    (pair,) = pairs_of(encode(model, {"prompt": "ab", "chosen": "cd", "rejected": "cdcd"}))
+    assert pair == (ids(model, "ab"), ids(model, "cd"), ids(model, "cdcd"))
+
+
+def test_no_token_spans_generation_prompt_and_response(tmp_path: Path):
+    turns = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}"
+    template = turns + "{% if add_generation_prompt %}assistant={% endif %}"
+    model = merging_model(tmp_path / "m", template)
+    assert len(ids(model, "=yes")) == 1
+    (pair,) = pairs_of(
+        encode(model, {"prompt": [user("ab")], "chosen": [assistant("yes")], "rejected": [assistant("cd")]})
+    )
+    assert pair == (ids(model, "user=ab;assistant="), ids(model, "yes;"), ids(model, "cd;"))
+
+
+def test_chat_is_what_the_template_writes(chatml: Path):
+    (pair,) = pairs_of(encode(chatml, SKY_CHAT))
+    start = "<|im_start|>user\nWhat color is the sky?<|im_end|>\n<|im_start|>assistant\n"
+    assert pair == (ids(chatml, start), ids(chatml, "blue<|im_end|>\n"), ids(chatml, "green<|im_end|>\n"))
+
+
+def test_chat_equals_transformers(chatml: Path):
+    from transformers import PreTrainedTokenizerFast
+
+    reference = PreTrainedTokenizerFast.from_pretrained(chatml)
+    talk = [
+        {"role": "system", "content": "be kind"},
+        user("The sky?"),
+        assistant("It is blue."),
+        user("Is it\n\n green? 字 "),
+    ]
+    row = {"chosen": [*talk, assistant("The grass is green.")], "rejected": [*talk, assistant("  deep\n")]}
+    (pair,) = pairs_of(encode(chatml, row))
+    assert pair[0] == reference.apply_chat_template(talk, add_generation_prompt=True)["input_ids"]
+    assert pair[0] + pair[1] == reference.apply_chat_template(row["chosen"])["input_ids"]
+    assert pair[0] + pair[2] == reference.apply_chat_template(row["rejected"])["input_ids"]
+
+
+def test_the_template_may_stand_in_the_tokenizer_config(tmp_path: Path, chatml: Path):
+    tokenizer = tokenizer_of(chatml)
+    model = save_model(
+        tmp_path / "m", tokenizer, bos_token="<s>", eos_token="<|im_end|>", chat_template="{{ bos_token }}" + CHATML
+    )
+    (with_bos,), (without,) = pairs_of(encode(model, SKY_CHAT)), pairs_of(encode(chatml, SKY_CHAT))
+    assert with_bos == (ids(chatml, "<s>") + without[0], *without[1:])
+
+
+def test_a_response_may_be_several_messages(chatml: Path):
+    more = [user("and the grass?"), assistant("green")]
+    (pair,) = pairs_of(encode(chatml, SKY_CHAT | {"chosen": [assistant("blue"), *more]}))
+    text = "blue<|im_end|>\n<|im_start|>user\nand the grass?<|im_end|>\n<|im_start|>assistant\ngreen<|im_end|>\n"
+    assert pair[1] == ids(chatml, text)
+
+
+def test_no_turn_is_opened_for_responses_that_begin_with_the_user(chatml: Path):
+    row = {
+        "prompt": [user("a"), assistant("b")],
+        "chosen": [user("c"), assistant("d")],
+        "rejected": [user("e"), assistant("f")],
+    }
+    (pair,) = pairs_of(encode(chatml, row))
+    assert pair[0] == ids(chatml, "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")
+
+
+@pytest.mark.parametrize("kind", ["prepend", "metaspace"])
+def test_a_space_for_the_first_word_stands_before_the_prompt_alone(tmp_path: Path, kind: str):
+    model = prefix_space_model(tmp_path / "m", kind)
+    tokenizer = tokenizer_of(model)
+    (pair,) = pairs_of(encode(model, {"prompt": "The sky", "chosen": " is blue.", "rejected": "scape is green."}))
+    assert pair[0] == tokenizer.encode("The sky").ids and pair[0][0] == tokenizer.token_to_id("<s>")
+    assert tokenizer.decode(pair[0] + pair[1]) == "The sky is blue."
+    assert tokenizer.decode(pair[0] + pair[2]) == "The skyscape is green."
+    assert tokenizer.id_to_token(pair[2][0])[0] == "s" and pair[2][-1] == tokenizer.token_to_id("</s>")
+
+
+def test_bos_that_the_prompt_has_is_not_doubled(tmp_path: Path):
+    model = prefix_space_model(tmp_path / "m", "metaspace")
+    (pair,) = pairs_of(encode(model, SKY | {"prompt": "<s>The sky is"}))
+    assert pair[0].count(tokenizer_of(model).token_to_id("<s>")) == 1
+
+
+def test_bos_stands_for_an_empty_prompt(chatml: Path):
+    rows = [SKY | {"prompt": ""}, {"chosen": "yes", "rejected": "no"}, SKY_CHAT | {"prompt": []}]
+    bos = ids(chatml, "<s>")
+    assert [pair[0] for pair in pairs_of(encode(chatml, *rows))] == [bos] * 3
+
+
+def test_an_empty_prompt_without_bos_is_left_out(bare: Path):
+    assert dropped(bare, {"chosen": "yes", "rejected": "no"}) is DropReason.EMPTY_PROMPT
+
+
+@pytest.mark.parametrize("row", [SKY | {"chosen": ""}, SKY | {"rejected": ""}, SKY_CHAT | {"chosen": []},
+                                 SKY_CHAT | {"rejected": [assistant("")]}])  # fmt: skip
+def test_an_empty_response_is_left_out(chatml: Path, row: dict[str, Any]):
+    assert dropped(chatml, row) is DropReason.EMPTY_RESPONSE
+
+
+def test_identical_responses_are_left_out(chatml: Path):
+    assert dropped(chatml, SKY | {"rejected": " blue."}) is DropReason.IDENTICAL_RESPONSES
+    assert dropped(chatml, {"chosen": "The sky", "rejected": "The sky"}) is DropReason.IDENTICAL_RESPONSES
+
+
+def test_responses_that_a_cut_makes_identical_are_left_out(chatml: Path):
+    row = {"prompt": "The sky", "chosen": " is is is blue", "rejected": " is is is green"}
+    max_length = len(ids(chatml, "The sky")) + 2
+    assert dropped(chatml, row, max_length=max_length, overlong=Overlong.CUT_RESPONSE) is DropReason.IDENTICAL_RESPONSES
+
+
+def test_a_conversation_that_the_template_refuses_is_left_out(tmp_path: Path, chatml: Path):
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
+    model = save_model(tmp_path / "m", tokenizer_of(chatml), template)
+    row = SKY_CHAT | {"prompt": [{"role": "system", "content": "be kind"}, *SKY_CHAT["prompt"]]}
+    assert dropped(model, row) is DropReason.TEMPLATE
+
+
+def test_a_conversation_that_does_not_begin_with_its_prompt_is_left_out(tmp_path: Path, chatml: Path):
+    model = save_model(tmp_path / "m", tokenizer_of(chatml), "{{ messages | length }}" + CHATML)
+    assert dropped(model, SKY_CHAT) is DropReason.BOUNDARY
+
+
+def test_a_template_that_is_none_is_named(tmp_path: Path, chatml: Path):
+    model = save_model(tmp_path / "m", tokenizer_of(chatml), "{% for %}")
+    (problem,) = encode(model, SKY_CHAT).problems
+    assert str(problem).startswith(f"{model}: chat template: ")
+
+
+def test_truncation_and_padding_of_the_tokenizer_are_off(tmp_path: Path, bare: Path):
+    tokenizer = tokenizer_of(bare)
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=8)
+    assert (encode(save_model(tmp_path / "m", tokenizer), SKY).tokens == encode(bare, SKY).tokens).all()
+
+
+def test_an_end_token_outside_the_vocabulary_is_named(tmp_path: Path):
+    model = save_model(tmp_path / "m", byte_level_tokenizer([]), eos_token="</s>")
+    with pytest.raises(InputError, match="eos_token: '</s>': a token of tokenizer"):
+        _ = ModelText.load(model).eos_id
+
+
+def test_vocab_size_counts_gaps(tmp_path: Path):
+    tokenizer = Tokenizer(WordLevel({"a": 0, "b": 7}, unk_token="a"))
+    assert ModelText.load(save_model(tmp_path / "m", tokenizer)).vocab_size == 8

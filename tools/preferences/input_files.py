@@ -1,0 +1,161 @@
+"""Input files -> chunks of raw rows. Reads as a stream: memory does not grow with the file.
+
+The first process only cuts the input up; decoding the rows is left to the workers, which get a chunk each. Chunks do
+not depend on the number of workers, so neither does the output.
+"""
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import InputError, Problem, shown
+from .options import Columns
+from .zstd_stream import ZstdReader, ZstdTruncated
+
+CHUNK_ROWS = 256
+CHUNK_BYTES = 1 << 20
+_JSON_SUFFIXES = {".jsonl", ".json"}
+_OPENERS = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
+    ".zst": lambda raw: io.BufferedReader(ZstdReader(raw), 1 << 20),
+}
+
+
+class Chunk(Protocol):
+    """Some consecutive rows of one file, cheap to send to another process."""
+
+    source: str  # the file's stem
+    progress_bytes: int  # of all input as stored, what had been read up to the end of this chunk
+
+    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+        """Place and content of each row. What cannot be decoded goes into `problems`."""
+
+
+@dataclass(frozen=True)
+class LineChunk:
+    """Lines of JSON."""
+
+    file: str
+    source: str
+    first_line: int
+    lines: list[bytes]
+    progress_bytes: int
+
+    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+        for number, line in enumerate(self.lines, self.first_line):
+            if not line.strip():
+                continue
+            place = f"{self.file}:{number}"
+            try:
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:
+                problems.append(
+                    Problem(place, shown(line.decode(errors="replace").strip()), f"a JSON object per line ({error})")
+                )
+            else:
+                yield place, row
+
+
+@dataclass(frozen=True)
+class TableChunk:
+    """Rows of a Parquet file, as an Arrow stream."""
+
+    file: str
+    source: str
+    first_row: int
+    table: bytes
+    progress_bytes: int
+
+    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+        import pyarrow.ipc
+
+        with pyarrow.ipc.open_stream(self.table) as reader:
+            for number, row in enumerate(reader.read_all().to_pylist(), self.first_row):
+                yield f"{self.file}:{number}", row
+
+
+def check_inputs(files: list[Path]) -> None:
+    """Throws InputError that names every file that is missing or of a kind we do not read."""
+    faults = []
+    for file in files:
+        if not file.is_file():
+            faults.append(f"{file}: no such file")
+        elif _parts(file)[1] not in {*_JSON_SUFFIXES, ".parquet"}:
+            faults.append(f"{file}: {file.suffix or 'no suffix'}: .jsonl or .json (also with .gz or .zst), or .parquet")
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def read_inputs(files: list[Path], columns: Columns) -> Iterator[Chunk]:
+    """All rows of all files, in order. Throws InputError, naming the file, when one is damaged."""
+    bytes_before = 0
+    for file in files:
+        read = _read_table if _parts(file)[1] == ".parquet" else _read_lines
+        try:
+            yield from read(file, columns, bytes_before)
+        except (OSError, EOFError, zlib.error, ZstdTruncated) as error:
+            raise InputError(f"{file}: cannot be read: {error}") from None
+        bytes_before += file.stat().st_size
+
+
+def _parts(file: Path) -> tuple[str, str, str]:
+    """Stem, suffix of the format, suffix of the packing or nothing."""
+    bare = file.with_suffix("") if file.suffix in _OPENERS else file
+    if bare.suffix in _JSON_SUFFIXES:
+        return bare.stem, bare.suffix, file.suffix if bare != file else ""
+    return file.stem, file.suffix, ""
+
+
+def _read_lines(file: Path, _columns: Columns, bytes_before: int) -> Iterator[Chunk]:
+    stem, _, packing = _parts(file)
+    with file.open("rb", buffering=CHUNK_BYTES) as raw:
+        first_line, lines, num_bytes = 1, list[bytes](), 0
+        for line in _OPENERS.get(packing, lambda plain: plain)(raw):
+            lines.append(line)
+            num_bytes += len(line)
+            if len(lines) == CHUNK_ROWS or num_bytes >= CHUNK_BYTES:
+                yield LineChunk(str(file), stem, first_line, lines, bytes_before + raw.tell())
+                first_line, lines, num_bytes = first_line + len(lines), [], 0
+        if lines:
+            yield LineChunk(str(file), stem, first_line, lines, bytes_before + raw.tell())
+
+
+def _read_table(file: Path, columns: Columns, bytes_before: int) -> Iterator[Chunk]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file, buffer_size=CHUNK_BYTES) as parquet:
+            names = _present(file, columns, parquet.schema_arrow.names)
+            num_rows, file_bytes, next_row = parquet.metadata.num_rows, file.stat().st_size, 1
+            for batch in parquet.iter_batches(CHUNK_ROWS, columns=names):
+                first_row, next_row = next_row, next_row + batch.num_rows
+                progress_bytes = bytes_before + file_bytes * (next_row - 1) // num_rows
+                yield TableChunk(str(file), file.stem, first_row, _serialized(batch), progress_bytes)
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
+
+
+def _present(file: Path, columns: Columns, names: list[str]) -> list[str]:
+    """The columns to read. Throws InputError when one is missing."""
+    missing = [column.name for column in columns.all() if column.is_required and column.name not in names]
+    if missing:
+        raise InputError(
+            f"{file}: {', '.join(missing)}: missing: columns of these names (there are: {', '.join(names)})"
+        )
+    return [column.name for column in columns.all() if column.name in names]
+
+
+def _serialized(batch: Any) -> bytes:
+    import pyarrow
+    import pyarrow.ipc
+
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
