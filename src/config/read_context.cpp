@@ -34,24 +34,23 @@ void ReadContext::add_unknown(const Place& place, const std::string& section, st
   findings_.add({.place = place, .key_path = join_key(section, key), .message = fmt::format("unknown key{}", hint)});
 }
 
-std::vector<const ConfigEntry*> ReadContext::known_entries(const ConfigNode& node, const std::string& section,
-                                                           std::span<const std::string_view> known) const {
-  std::vector<const ConfigEntry*> entries;
-  for (const ConfigEntry& entry : node.entries) {
-    const auto has_key = [&](const ConfigEntry& other) { return other.key == entry.key; };
-    const auto first = std::ranges::find_if(node.entries, has_key);
-    if (&*first != &entry) {
+std::vector<const ConfigNode*> ReadContext::known_values(const ConfigNode& node, const std::string& section,
+                                                         std::span<const std::string_view> known) const {
+  std::vector<const ConfigNode*> values;
+  for (const ConfigNode& value : node.items) {
+    const auto first = std::ranges::find(node.items, value.key, &ConfigNode::key);
+    if (&*first != &value) {
       findings_.add(
-          {.place = entry.place,
-           .key_path = join_key(section, entry.key),
-           .message = fmt::format("duplicate key, first given at line {}; expected it once", first->place.line)});
-    } else if (std::ranges::find(known, entry.key) == known.end()) {
-      add_unknown(entry.place, section, entry.key, known);
+          {.place = value.key_place,
+           .key_path = join_key(section, value.key),
+           .message = fmt::format("duplicate key, first given at line {}; expected it once", first->key_place.line)});
+    } else if (std::ranges::find(known, value.key) == known.end()) {
+      add_unknown(value.key_place, section, value.key, known);
     } else {
-      entries.push_back(&entry);
+      values.push_back(&value);
     }
   }
-  return entries;
+  return values;
 }
 
 std::string join_key(std::string_view section, std::string_view key) {

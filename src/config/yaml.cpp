@@ -105,7 +105,9 @@ class TreeBuilder : public YAML::EventHandler {
       // The library places an absent value at whatever follows.
       const bool is_absent = value.kind == ConfigNode::Kind::kNull && value.place.line != key.place.line;
       if (is_absent) value.place = key.place;
-      map.node.entries.push_back({.key = key.text, .place = key.place, .value = std::move(value)});
+      value.key = key.text;
+      value.key_place = key.place;
+      map.node.items.push_back(std::move(value));
     }
   }
 

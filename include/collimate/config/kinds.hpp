@@ -43,6 +43,7 @@ std::vector<std::string_view> keys_of() {
 template <class Enum>
 std::vector<std::string_view> names_of() {
   std::vector<std::string_view> names;
+  names.reserve(enum_names<Enum>.size());
   for (const auto& entry : enum_names<Enum>) names.push_back(entry.name);
   return names;
 }

@@ -11,8 +11,6 @@
 
 namespace collimate {
 
-struct ConfigEntry;
-
 /// A value as it was written; nothing is converted yet.
 struct ConfigNode {
   enum class Kind {
@@ -25,21 +23,16 @@ struct ConfigNode {
   Kind kind = Kind::kNull;
   std::string text{};      ///< of a scalar
   bool is_quoted = false;  ///< of a scalar: always text, never a number or the like
+  /// Of a list, or the values of a map: in the order of the file, duplicates included.
   std::vector<ConfigNode> items{};
-  std::vector<ConfigEntry> entries;  ///< in the order of the file, duplicates included
   Place place{};
+  std::string key{};  ///< of a value in a map
+  Place key_place{};
 
   /// How a message shows it: the text, "a list", "a map" or "null"; long texts are cut.
   [[nodiscard]] std::string shown() const;
   /// Whether it is a scalar that YAML takes for text: quoted, or neither a number nor true, false or null.
   [[nodiscard]] bool is_text() const;
-};
-
-/// A key of a map, with its value.
-struct ConfigEntry {
-  std::string key;
-  Place place{};
-  ConfigNode value;
 };
 
 /// Reads one YAML document. `place` names the source: a file when its line is 1 (nodes get places of their own), an

@@ -27,10 +27,10 @@ class ReadContext {
   void add_unknown(const Place& place, const std::string& section, std::string_view key,
                    std::span<const std::string_view> known) const;
 
-  /// The entries of the map `node` whose keys are among `known`, each once; the others are added as unknown or
+  /// The values of the map `node` whose keys are among `known`, each once; the others are added as unknown or
   /// duplicate.
-  [[nodiscard]] std::vector<const ConfigEntry*> known_entries(const ConfigNode& node, const std::string& section,
-                                                              std::span<const std::string_view> known) const;
+  [[nodiscard]] std::vector<const ConfigNode*> known_values(const ConfigNode& node, const std::string& section,
+                                                            std::span<const std::string_view> known) const;
 
  private:
   /// Key paths that `key` may be meant for: the same key of other sections, the nearest one of this section.

@@ -19,8 +19,8 @@ void read_struct(const ConfigNode& node, const std::string& path, T& object, con
 namespace detail {
 
 /// Where a key is said to be given: at its value, or at the key itself when the value is a section.
-inline const Place& given_place(const ConfigEntry& entry) {
-  return entry.value.kind == ConfigNode::Kind::kMap ? entry.place : entry.value.place;
+inline const Place& given_place(const ConfigNode& value) {
+  return value.kind == ConfigNode::Kind::kMap ? value.key_place : value.place;
 }
 
 template <class Value>
@@ -102,8 +102,8 @@ template <ConfigStruct T>
 void read_struct(const ConfigNode& node, const std::string& path, T& object, const ReadContext& context) {
   if constexpr (HasShorthand<T>) {
     if (node.kind == ConfigNode::Kind::kScalar) {
-      ConfigNode map{.kind = ConfigNode::Kind::kMap, .place = node.place};
-      map.entries.push_back({.key = std::string(T::kShorthandKey), .place = node.place, .value = node});
+      ConfigNode map{.kind = ConfigNode::Kind::kMap, .items = {node}, .place = node.place};
+      map.items[0].key = T::kShorthandKey;
       return read_struct(map, path, object, context);
     }
   }
@@ -111,11 +111,11 @@ void read_struct(const ConfigNode& node, const std::string& path, T& object, con
     return context.add_unexpected(node, path, detail::kind_words<T>());
   }
   const auto keys = detail::keys_of<T>();
-  for (const ConfigEntry* entry : context.known_entries(node, path, keys)) {
-    const std::string key_path = join_key(path, entry->key);
-    context.findings().mark_given(key_path, detail::given_place(*entry));
+  for (const ConfigNode* value : context.known_values(node, path, keys)) {
+    const std::string key_path = join_key(path, value->key);
+    context.findings().mark_given(key_path, detail::given_place(*value));
     for_each_field<T>([&](const auto& field) {
-      if (field.key == entry->key) detail::read_value(entry->value, key_path, field, object.*field.member, context);
+      if (field.key == value->key) detail::read_value(*value, key_path, field, object.*field.member, context);
     });
   }
 }

@@ -29,6 +29,7 @@ std::string value_text(const Value& value, std::string_view unset_word) {
     return value ? value_text(*value, unset_word) : std::string(unset_word);
   } else if constexpr (kIsList<Value>) {
     std::vector<std::string> texts;
+    texts.reserve(value.size());
     for (const auto& element : value) texts.push_back(value_text(element, unset_word));
     return fmt::format("[{}]", fmt::join(texts, ", "));
   } else if constexpr (std::is_enum_v<Value>) {

@@ -82,10 +82,10 @@ TEST(WalkTest, makes_relative_paths_absolute_and_leaves_other_text) {
   Sample made = sample();
   made.lists.sources.push_back({.path = "/else/../where"});
   made.lists.place = "../c";
-  make_paths_absolute(made, "/home/me");
-  EXPECT_EQ(made.lists.sources[0].path, "/home/me/a");
+  make_paths_absolute(made, "/base/run");
+  EXPECT_EQ(made.lists.sources[0].path, "/base/run/a");
   EXPECT_EQ(made.lists.sources[1].path, "/where");
-  EXPECT_EQ(made.lists.place, "/home/c");
+  EXPECT_EQ(made.lists.place, "/base/c");
   EXPECT_EQ(made.values.name, "x");
 }
 

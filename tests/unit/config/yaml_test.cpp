@@ -72,9 +72,7 @@ TEST(YamlTest, knows_well_formed_utf8) {
     return findings.empty();
   };
   for (const std::string_view good :
-       {"\xef\xbb\xbf"
-        "a",
-        "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
+       {"\xef\xbb\xbf#", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_TRUE(is_text(good)) << good;
   }
   for (const std::string_view bad : {"\x80", "\xc0\x80", "\xc3", "\xe2\x82", "\xe0\x80\x80", "\xed\xa0\x80",

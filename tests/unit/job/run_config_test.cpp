@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,7 +92,7 @@ TEST(RunConfigTest, every_field_can_be_set_and_reads_back) {
   for (const auto& [key, value] : kOtherValues) known.push_back(key);
   EXPECT_THAT(list_keys<RunConfig>(), ::testing::UnorderedElementsAreArray(known));
   for (const auto& [key, value] : kOtherValues) {
-    const RunConfig config = load_dpo({"data.eval=eval.h5", key + "=" + value});
+    const RunConfig config = load_dpo({"data.eval=eval.h5", fmt::format("{}={}", key, value)});
     EXPECT_EQ(load_run_config(dump_canonical(config), "canonical"), config) << key;
   }
 }
@@ -109,7 +110,7 @@ TEST(RunConfigTest, a_field_that_is_set_is_the_only_one_that_changes) {
   const RunConfig base = load_dpo({"data.eval=eval.h5"});
   for (const auto& [key, value] : kOtherValues) {
     if (same.contains(key)) continue;
-    const auto differences = compare(base, load_dpo({"data.eval=eval.h5", key + "=" + value}));
+    const auto differences = compare(base, load_dpo({"data.eval=eval.h5", fmt::format("{}={}", key, value)}));
     ASSERT_EQ(differences.size(), 1) << key;
     EXPECT_EQ(differences[0].key_path, key);
   }
@@ -146,14 +147,14 @@ TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
 
 TEST(RunConfigTest, all_paths_become_absolute) {
   const RunConfig config =
-      with_absolute_paths(load_dpo({"reference.path=../sft", "data.eval=/data/eval.h5"}), "/home/me");
-  EXPECT_EQ(config.model.path, "/home/me/models/sft");
+      with_absolute_paths(load_dpo({"reference.path=../sft", "data.eval=/data/eval.h5"}), "/base/run");
+  EXPECT_EQ(config.model.path, "/base/run/models/sft");
   EXPECT_FALSE(config.model.config);
-  EXPECT_EQ(config.reference.path, "/home/sft");
-  EXPECT_EQ(config.reference.store, "/home/me/out/reference.h5");
-  EXPECT_EQ(config.data.train[0].path, "/home/me/data/train.h5");
+  EXPECT_EQ(config.reference.path, "/base/sft");
+  EXPECT_EQ(config.reference.store, "/base/run/out/reference.h5");
+  EXPECT_EQ(config.data.train[0].path, "/base/run/data/train.h5");
   EXPECT_EQ(config.data.eval[0].path, "/data/eval.h5");
-  EXPECT_EQ(config.output.directory, "/home/me/out/run");
+  EXPECT_EQ(config.output.directory, "/base/run/out/run");
 }
 
 TEST(RunConfigTest, identity_does_not_depend_on_where_how_long_or_on_how_many_ranks) {
