@@ -70,10 +70,10 @@ std::vector<std::string> read_strings(const std::string& place, hid_t type, hid_
                                       const std::function<herr_t(void*)>& read) {
   if (is_variable(place, type)) {
     std::vector<char*> pointers(count, nullptr);
-    read_call(place, [&] { return read(pointers.data()); });
+    read_call(place, [&] { return read(static_cast<void*>(pointers.data())); });
     std::vector<std::string> texts(count);
     std::ranges::transform(pointers, texts.begin(), [](const char* text) { return text == nullptr ? "" : text; });
-    read_call(place, [&] { return H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data()); });
+    read_call(place, [&] { return H5Dvlen_reclaim(type, space, H5P_DEFAULT, static_cast<void*>(pointers.data())); });
     return texts;
   }
   const auto width =

@@ -47,7 +47,8 @@ Hdf5Handle creation_properties(const std::string& place, const std::vector<hsize
 /// `type` is the type both in memory and in the file; an HDF5 constant or an own handle.
 void write_values(const std::string& place, hid_t file, const std::string& name, hid_t type, const void* data,
                   const std::vector<hsize_t>& shape) {
-  const std::size_t element_bytes = write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(type)); });
+  const auto element_bytes =
+      static_cast<std::size_t>(write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(type)); }));
   const bool is_empty = std::ranges::find(shape, hsize_t{0}) != shape.end();
   // A chunk may not exceed the dataset's greatest size, so that an empty one must be allowed to grow.
   const std::vector<hsize_t> greatest = is_empty ? std::vector<hsize_t>(shape.size(), H5S_UNLIMITED) : shape;

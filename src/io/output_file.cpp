@@ -10,7 +10,7 @@ namespace collimate {
 
 void FileDescriptorTraits::close(Raw raw) noexcept { static_cast<void>(::close(raw)); }
 
-OutputFile::OutputFile(std::string path) : OutputFile(path, path) {}
+OutputFile::OutputFile(const std::string& path) : OutputFile(path, path) {}
 
 OutputFile::OutputFile(std::string path, std::string known_as)
     : path_(std::move(path)), known_as_(std::move(known_as)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <ranges>
 #include <set>
 
 #include <fmt/format.h>
@@ -92,7 +93,7 @@ std::string CheckpointStore::path_of(std::int64_t step) const { return folder_ +
 std::optional<std::string> CheckpointStore::find_pointer(const std::string& name) const {
   std::error_code failure;
   const fs::path value = fs::read_symlink(fs::path(folder_) / name, failure);
-  const std::string path = folder_ + "/" + value.string();
+  std::string path = folder_ + "/" + value.string();
   if (failure || !fs::is_directory(path)) return std::nullopt;
   return path;
 }
@@ -100,9 +101,9 @@ std::optional<std::string> CheckpointStore::find_pointer(const std::string& name
 FoundCheckpoint CheckpointStore::find_latest_valid() const {
   FoundCheckpoint found;
   const std::vector<std::int64_t> all = steps();
-  for (auto step = all.rbegin(); step != all.rend(); ++step) {
+  for (const std::int64_t step : std::views::reverse(all)) {
     try {
-      found.checkpoint = Checkpoint::open(path_of(*step));
+      found.checkpoint = Checkpoint::open(path_of(step));
       return found;
     } catch (const InputError& failure) {
       found.skipped.emplace_back(failure.what());
@@ -118,8 +119,8 @@ void CheckpointStore::delete_over_limit() const {
   }
   int num_kept = 0;
   const std::vector<std::int64_t> all = steps();
-  for (auto step = all.rbegin(); step != all.rend(); ++step) {
-    const std::string path = path_of(*step);
+  for (const std::int64_t step : std::views::reverse(all)) {
+    const std::string path = path_of(step);
     if (num_kept >= save_total_limit_ && !pointed.contains(path)) {
       delete_checkpoint(path);
     } else if (looks_valid(path)) {

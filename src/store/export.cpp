@@ -43,7 +43,7 @@ StorageDtype exported_dtype(ExportDtype wanted, StorageDtype stored) {
 
 /// config.json with the exported dtype under the key that the source uses; the source's bytes where nothing changes.
 std::string exported_config(const ModelSource& source, ExportDtype dtype) {
-  const std::string text = read_text_file(source.config_path());
+  std::string text = read_text_file(source.config_path());
   if (dtype == ExportDtype::kSource) return text;
   auto config = nlohmann::ordered_json::parse(text);
   // transformers 4 writes torch_dtype, 5 writes dtype and still reads the other.

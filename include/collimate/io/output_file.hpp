@@ -24,7 +24,7 @@ using FileDescriptor = UniqueHandle<FileDescriptorTraits>;
 class OutputFile {
  public:
   /// Creates `path`, which must not exist. *Local.* Throws InputError: the place was chosen by the user.
-  explicit OutputFile(std::string path);
+  explicit OutputFile(const std::string& path);
   /// The same, for a file that the user knows by another name, which messages then bear.
   OutputFile(std::string path, std::string known_as);
 
