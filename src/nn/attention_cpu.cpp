@@ -39,7 +39,7 @@ std::optional<at::Tensor> block_mask(const AttentionBlock& block, std::int64_t w
 }
 
 // Merges the result (out, lse) of some rows with that of further keys.
-void merge(at::Tensor out, at::Tensor lse, const at::Tensor& more_out, const at::Tensor& more_lse) {
+void merge(const at::Tensor& out, const at::Tensor& lse, const at::Tensor& more_out, const at::Tensor& more_lse) {
   const at::Tensor merged = at::logaddexp(lse, more_lse);
   const auto share = [&](const at::Tensor& part) { return (part - merged).exp_().to(out.scalar_type()).unsqueeze(2); };
   out.mul_(share(lse)).add_(more_out * share(more_lse));
