@@ -101,8 +101,10 @@ def trl(num_processes: int, pairs_per_pass: int, compiled: bool = False) -> Cont
     return Contender(name, run)
 
 
-def contenders() -> tuple[list[Contender], list[Contender]]:
-    """Collimate's settings and TRL's."""
+def contenders(quick: bool) -> tuple[list[Contender], list[Contender]]:
+    """Collimate's settings and TRL's; `quick`: the few that were fastest when all were tried."""
+    if quick:
+        return [collimate(NUM_CORES, 2048)], [trl(processes, 1) for processes in {1, NUM_CORES}]
     ours = [collimate(ranks, tokens) for ranks in {1, NUM_CORES} for tokens in (2048, 4096)]
     theirs = [trl(processes, pairs) for processes in {1, NUM_CORES} for pairs in (1, 2, 4)]
     return ours, [*theirs, trl(1, 8), trl(1, 2, compiled=True)]
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="counted steps of each run")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them")
+    parser.add_argument("--quick", action="store_true", help="try only the few settings that were fastest before")
     parser.add_argument("--output", type=Path, default=WORK / "result.json")
     options = parser.parse_args()
     if not COLLIMATE.is_file():
@@ -169,7 +172,7 @@ def main() -> None:
     set_up_trl()
     prepare()
     print("settings:", flush=True)
-    ours, theirs = map(find_fastest, contenders())
+    ours, theirs = map(find_fastest, contenders(options.quick))
     print("the fastest, in turns:", flush=True)
     medians = measure([ours, theirs], options.rounds, options.steps, options.warmup)
     ratio = medians[ours.name] / medians[theirs.name]
