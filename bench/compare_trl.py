@@ -135,10 +135,14 @@ def prepare() -> None:
 
 
 def find_fastest(candidates: list[Contender]) -> Contender:
-    """By the better of two steps after one of warming up."""
+    """By the better of two steps after one of warming up; a setting that fails is told and left out."""
     speeds = {}
     for candidate in candidates:
-        speeds[candidate] = max(candidate.run(3).pairs_per_second(1))
+        try:
+            speeds[candidate] = max(candidate.run(3).pairs_per_second(1))
+        except SystemExit as failure:
+            print(f"  failed          {candidate.name}: {str(failure).strip().splitlines()[-1]}", flush=True)
+            continue
         print(f"  {speeds[candidate]:6.2f} pairs/s  {candidate.name}", flush=True)
     return max(speeds, key=speeds.__getitem__)
 
