@@ -34,7 +34,7 @@ if(COLLIMATE_PRECOMPILED_HEADERS)
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_header.cpp CONTENT "")
   add_library(collimate_torch_header OBJECT ${PROJECT_BINARY_DIR}/torch_header.cpp)
   target_link_libraries(collimate_torch_header PRIVATE
-    collimate::libtorch collimate_warnings fmt::fmt)
+    collimate::libtorch collimate_warnings fmt::fmt nlohmann_json::nlohmann_json)
   target_precompile_headers(collimate_torch_header PRIVATE
-    <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <fmt/format.h> <vector> <string> <memory>)
+    <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <fmt/format.h> <nlohmann/json.hpp> <vector> <string> <memory>)
 endif()

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
