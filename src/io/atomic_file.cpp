@@ -14,13 +14,15 @@ namespace collimate {
 
 namespace {
 
+constexpr const char* kStaged = "staged";
+
 /// Creates the staging file, or says in the target's name why not.
 OutputFile create_staged(const std::string& target) {
   std::error_code ignored;
   if (std::filesystem::is_directory(target, ignored)) {
     throw InputError(fmt::format("{}: is a folder; the name of a file is expected", target));
   }
-  return OutputFile(detail::staging_name(target, "staged"), target);
+  return OutputFile(detail::staging_name(target, kStaged), target);
 }
 
 }  // namespace
@@ -44,8 +46,12 @@ void write_file_atomically(const std::string& target, std::string_view content) 
   staged.commit();
 }
 
+bool is_staged_for(const std::string& path, const std::string& target) {
+  return path.starts_with(detail::staging_prefix(target, kStaged));
+}
+
 void replace_symlink(const std::string& link, const std::string& value) {
-  const std::string staging = detail::staging_name(link, "staged");
+  const std::string staging = detail::staging_name(link, kStaged);
   if (::symlink(value.c_str(), staging.c_str()) != 0) detail::throw_system_error<Error>(link, "cannot be created");
   if (std::rename(staging.c_str(), link.c_str()) != 0) {
     const int code = errno;

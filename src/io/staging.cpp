@@ -20,11 +20,15 @@ std::string parent_folder(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-std::string staging_name(const std::string& target, const std::string& purpose) {
+std::string staging_prefix(const std::string& target, const std::string& purpose) {
   const std::filesystem::path path(target);
+  return (path.parent_path() / fmt::format(".{}.{}-", path.filename().string(), purpose)).string();
+}
+
+std::string staging_name(const std::string& target, const std::string& purpose) {
+  const std::string prefix = staging_prefix(target, purpose);
   for (int n = 0;; ++n) {
-    const std::string name = fmt::format(".{}.{}-{}-{}", path.filename().string(), purpose, ::getpid(), n);
-    const std::filesystem::path candidate = path.parent_path() / name;
+    const std::filesystem::path candidate(fmt::format("{}{}-{}", prefix, ::getpid(), n));
     std::error_code ignored;
     if (!std::filesystem::exists(std::filesystem::symlink_status(candidate, ignored))) return candidate.string();
   }

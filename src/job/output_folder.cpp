@@ -1,5 +1,6 @@
 #include "collimate/job/output_folder.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 #include "collimate/config/load.hpp"
-#include "durable_text.hpp"
+#include "collimate/io/atomic_file.hpp"
 
 namespace collimate {
 
@@ -42,11 +43,11 @@ void require_writable_folder(const fs::path& path) {
   }
 }
 
-bool has_content(const fs::path& folder, const fs::path& ignored) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path() != ignored) return true;
-  }
-  return false;
+/// Whether a folder holds more than what a killed claim left in it.
+bool has_content(const fs::path& folder, const fs::path& config_file) {
+  return std::ranges::any_of(fs::directory_iterator(folder), [&](const fs::directory_entry& entry) {
+    return !is_staged_for(entry.path().string(), config_file.string());
+  });
 }
 
 RunConfig load_earlier(const fs::path& directory, const fs::path& file) {
@@ -75,7 +76,7 @@ OutputFolder OutputFolder::inspect(const RunConfig& config) {
   require_writable_folder(folder.path());
   if (!fs::exists(folder.path())) return folder;
   if (!fs::exists(folder.config_file())) {
-    if (has_content(folder.path(), staging_path(folder.config_file()))) {
+    if (has_content(folder.path(), folder.config_file())) {
       refuse(folder.path(), "is not empty and not a run; expected a run, an empty folder or none");
     }
     return folder;
@@ -92,9 +93,11 @@ OutputFolder OutputFolder::inspect(const RunConfig& config) {
 void OutputFolder::claim() const {
   try {
     fs::create_directories(path_);
-    write_durably(config_file(), dump_canonical(config_));
-  } catch (const std::system_error& error) {
-    refuse(path_, fmt::format("cannot be written ({}); expected a folder that can", error.code().message()));
+    write_file_atomically(config_file().string(), dump_canonical(config_));
+  } catch (const fs::filesystem_error& error) {
+    refuse(path_, fmt::format("cannot be created ({}); expected a folder that can", error.code().message()));
+  } catch (const Error& error) {
+    refuse(path_, fmt::format("expected a folder that can be written; {}", error.what()));
   }
 }
 

@@ -22,7 +22,7 @@ EDGES: dict[str, set[str]] = {
     "objective": {"config"},
     "optim": {"config", "comm", "mesh", "model"},
     "store": {"config", "comm", "mesh", "model", "io", "data", "optim"},
-    "job": {"config"} | {module + CONFIG for module in MODULES},
+    "job": {"config", "io" + PURE} | {module + CONFIG for module in MODULES},
     "engine": set(MODULES) - {"engine", "train"},
     "train": set(MODULES) - {"train"},
     "app": set(MODULES),

@@ -39,6 +39,9 @@ class AtomicFile {
 /// Writes a small file atomically.
 void write_file_atomically(const std::string& target, std::string_view content);
 
+/// Whether `path` is a staged file of `target`: one that is being written, or that a killed process left.
+bool is_staged_for(const std::string& path, const std::string& target);
+
 /// Makes `link` a relative symbolic link to `value`, replacing an older one atomically. Throws Error.
 void replace_symlink(const std::string& link, const std::string& value);
 

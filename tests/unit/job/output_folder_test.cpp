@@ -83,11 +83,10 @@ TEST_F(OutputFolderTest, an_empty_folder_may_be_used) {
   EXPECT_TRUE(fs::exists(run() / "config.yaml"));
 }
 
-TEST_F(OutputFolderTest, what_a_killed_claim_left_is_written_over) {
+TEST_F(OutputFolderTest, what_a_killed_claim_left_is_no_content) {
   fs::create_directories(run());
-  write_bytes(run() / ".config.yaml.staging", "mod");
+  write_bytes(run() / ".config.yaml.staged-4711-0", "mod");
   OutputFolder::inspect(config()).claim();
-  EXPECT_FALSE(fs::exists(run() / ".config.yaml.staging"));
   EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
 }
 
@@ -171,9 +170,10 @@ TEST_F(OutputFolderTest, a_full_disk_leaves_no_configuration) {
   const OutputFolder output = OutputFolder::inspect(load_dpo({"output.directory=\"" + directory.string() + "\""}));
   EXPECT_THAT([&] { write_bytes(disk.path() / "filler", std::string(1 << 16, 'x')); },
               ::testing::Throws<std::runtime_error>());
-  EXPECT_THAT([&] { output.claim(); },
-              throws<InputError>("output.directory: " + directory.string() +
-                                 ": cannot be written (No space left on device); expected a folder that can"));
+  EXPECT_THAT(
+      [&] { output.claim(); },
+      throws<InputError>("output.directory: " + directory.string() + ": expected a folder that can be written; " +
+                         (directory / "config.yaml").string() + ": cannot be written: No space left on device"));
   EXPECT_FALSE(fs::exists(directory / "config.yaml"));
 }
 
