@@ -14,25 +14,6 @@ namespace collimate::app {
 
 namespace {
 
-RunData open_evaluation_data(const Session& session, const ModelSource& model) {
-  Communicator& world = session.mesh.world();
-  RunData data = make_agreed(world, [&] {
-    if (session.config.data.eval.empty()) throw InputError("data.eval is empty; evaluate needs an evaluation set");
-    return open_data(session.config, model);
-  });
-  run_agreed(world, [&] { scan_data(data, model.spec().vocab_size, world.rank(), world.size()); });
-  return data;
-}
-
-std::optional<ReferenceStore> open_evaluation_reference(const Session& session, const RunData& data,
-                                                        const std::string& config_file) {
-  if (!loss_needs(session.config.objective).reference) return std::nullopt;
-  Communicator& world = session.mesh.world();
-  const auto source = make_agreed(world, [&] { return open_model_source(reference_model(session.config)); });
-  const ReferenceIdentity needed = reference_identity(session.config, model_fingerprints(*source, world), data.train);
-  return make_agreed(world, [&] { return open_reference(session.config, needed, data, config_file); });
-}
-
 void print_report(const EvaluationReport& report, std::int64_t step) {
   nlohmann::ordered_json json{{"step", step}};
   for (const NamedMetrics* metrics : {&report.metrics, &report.timing}) {
@@ -47,18 +28,21 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
   return run_session(options.config, [&](const Session& session) {
     const RunConfig& config = session.config;
     Communicator& world = session.mesh.world();
-    const auto model = make_agreed(world, [&] { return open_model_source(config.model); });
-    const RunData data = open_evaluation_data(session, *model);
-    const auto reference = open_evaluation_reference(session, data, options.config.file);
+    const auto model = make_agreed(world, [&] {
+      if (config.data.eval.empty()) throw InputError("data.eval is empty; evaluate needs an evaluation set");
+      return open_model_source(config.model);
+    });
+    const RunData data = open_scanned_data(config, *model, world);
+    const auto reference = open_needed_reference(config, data, std::nullopt, world, options.config.file);
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
     const Stage stage = make_agreed(world, [&] {
       return checkpoint ? build_stage(model->spec(), *checkpoint, config.model.dtype, StageUse::kForwardOnly)
                         : build_stage(*model, config.model.dtype, StageUse::kForwardOnly);
     });
     const Objective objective(config.objective);
-    const Responses responses = objective.needs().rejected ? Responses::kBoth : Responses::kChosenOnly;
-    const BatchSource source(*data.eval, packing_options(config.batch, session.mesh.shape(), model->spec(), responses),
-                             session.mesh.coordinate().dp_rank);
+    const PackingOptions packing =
+        packing_options(config.batch, session.mesh.shape(), model->spec(), needed_responses(objective.needs()));
+    const BatchSource source(*data.eval, packing, session.mesh.coordinate().dp_rank);
     const Evaluator evaluator(source, objective, reference ? &*reference : nullptr, session.mesh.data(),
                               config.batch.eval_batch_size);
     const EvaluationReport report = evaluator.evaluate(stage);

@@ -45,8 +45,7 @@ Job open_job(const Session& session) {
       throw InputError("reference.store is not set; give the file to write, as out/reference.h5");
     return open_model_source(reference_model(config));
   });
-  RunData data = make_agreed(world, [&] { return open_data(config, *model); });
-  run_agreed(world, [&] { scan_data(data, model->spec().vocab_size, world.rank(), world.size()); });
+  RunData data = open_scanned_data(config, *model, world);
   const ReferenceIdentity identity = reference_identity(config, model_fingerprints(*model, world), data.train);
   auto existing = make_agreed(world, [&] { return open_existing(*config.reference.store, identity); });
   return {session, *config.reference.store, std::move(model), std::move(data), identity, std::move(existing)};

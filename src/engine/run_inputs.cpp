@@ -26,6 +26,38 @@ void scan_share(const PreferenceDataset& dataset, std::int64_t vocab_size, int s
   dataset.scan_tokens(bound(share), bound(share + 1), vocab_size);
 }
 
+// Whether the reference is what the policy starts from, as far as paths tell.
+bool is_policy_folder(const ReferenceConfig& reference, const ModelConfig& policy) {
+  if (!reference.path) return true;
+  std::error_code not_there;
+  return policy.path && std::filesystem::equivalent(*reference.path, *policy.path, not_there);
+}
+
+ModelFingerprints reference_fingerprints(const RunConfig& config, const std::optional<ModelFingerprints>& policy,
+                                         Communicator& world) {
+  if (policy && is_policy_folder(config.reference, config.model)) return *policy;
+  const auto source = make_agreed(world, [&] { return open_model_source(reference_model(config)); });
+  return model_fingerprints(*source, world);
+}
+
+ReferenceStore open_complete_store(const RunConfig& config, const ReferenceIdentity& needed, const RunData& data,
+                                   const std::string& config_file) {
+  const std::string& path = config.reference.store.value();
+  if (!std::filesystem::exists(path)) {
+    throw InputError(
+        fmt::format("reference.store: {}: no such file; make it with: collimate reference {}", path, config_file));
+  }
+  ReferenceStore store = ReferenceStore::open(path);
+  require_same_identity(store.identity(), needed, path);
+  const std::vector<Hash128> missing = store.missing(all_pair_ids(data));
+  if (!missing.empty()) {
+    throw InputError(
+        fmt::format("reference.store: {}: has no row for {} of the pairs ({}); score them with: collimate reference {}",
+                    path, missing.size(), shown_ids(missing), config_file));
+  }
+  return store;
+}
+
 }  // namespace
 
 RunData open_data(const RunConfig& config, const ModelSource& model) {
@@ -46,6 +78,12 @@ RunData open_data(const RunConfig& config, const ModelSource& model) {
 void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares) {
   scan_share(data.train, vocab_size, share, num_shares);
   if (data.eval) scan_share(*data.eval, vocab_size, share, num_shares);
+}
+
+RunData open_scanned_data(const RunConfig& config, const ModelSource& model, Communicator& world) {
+  RunData data = make_agreed(world, [&] { return open_data(config, model); });
+  run_agreed(world, [&] { scan_data(data, model.spec().vocab_size, world.rank(), world.size()); });
+  return data;
 }
 
 ModelConfig reference_model(const RunConfig& config) {
@@ -86,22 +124,13 @@ std::vector<Hash128> all_pair_ids(const RunData& data) {
   return ids;
 }
 
-ReferenceStore open_reference(const RunConfig& config, const ReferenceIdentity& needed, const RunData& data,
-                              const std::string& config_file) {
-  const std::string& path = config.reference.store.value();
-  if (!std::filesystem::exists(path)) {
-    throw InputError(
-        fmt::format("reference.store: {}: no such file; make it with: collimate reference {}", path, config_file));
-  }
-  ReferenceStore store = ReferenceStore::open(path);
-  require_same_identity(store.identity(), needed, path);
-  const std::vector<Hash128> missing = store.missing(all_pair_ids(data));
-  if (!missing.empty()) {
-    throw InputError(
-        fmt::format("reference.store: {}: has no row for {} of the pairs ({}); score them with: collimate reference {}",
-                    path, missing.size(), shown_ids(missing), config_file));
-  }
-  return store;
+std::optional<ReferenceStore> open_needed_reference(const RunConfig& config, const RunData& data,
+                                                    const std::optional<ModelFingerprints>& policy, Communicator& world,
+                                                    const std::string& config_file) {
+  if (!loss_needs(config.objective).reference) return std::nullopt;
+  const ReferenceIdentity needed =
+      reference_identity(config, reference_fingerprints(config, policy, world), data.train);
+  return make_agreed(world, [&] { return open_complete_store(config, needed, data, config_file); });
 }
 
 }  // namespace collimate

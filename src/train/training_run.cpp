@@ -31,20 +31,9 @@ ExitCode TrainingRun::run() { return trainer_->run(); }
 void TrainingRun::open_inputs(const std::string& config_file) {
   Communicator& world = mesh_.world();
   model_ = make_agreed(world, [&] { return open_model_source(config_.model); });
-  data_ = make_agreed(world, [&] { return open_data(config_, *model_); });
-  run_agreed(world, [&] { scan_data(*data_, model_->spec().vocab_size, world.rank(), world.size()); });
+  data_ = open_scanned_data(config_, *model_, world);
   model_fingerprints_ = model_fingerprints(*model_, world);
-  if (objective_.needs().reference) open_reference_store(config_file);
-}
-
-void TrainingRun::open_reference_store(const std::string& config_file) {
-  ModelFingerprints fingerprints = model_fingerprints_;
-  if (config_.reference.path) {
-    const auto source = make_agreed(mesh_.world(), [&] { return open_model_source(reference_model(config_)); });
-    fingerprints = model_fingerprints(*source, mesh_.world());
-  }
-  const ReferenceIdentity needed = reference_identity(config_, fingerprints, data_->train);
-  reference_ = make_agreed(mesh_.world(), [&] { return open_reference(config_, needed, *data_, config_file); });
+  reference_ = open_needed_reference(config_, *data_, model_fingerprints_, world, config_file);
 }
 
 std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
@@ -82,8 +71,8 @@ void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
 }
 
 void TrainingRun::build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint) {
-  const Responses responses = objective_.needs().rejected ? Responses::kBoth : Responses::kChosenOnly;
-  const PackingOptions packing = packing_options(config_.batch, mesh_.shape(), model_->spec(), responses);
+  const PackingOptions packing =
+      packing_options(config_.batch, mesh_.shape(), model_->spec(), needed_responses(objective_.needs()));
   const ReferenceStore* reference = reference_ ? &*reference_ : nullptr;
   train_source_.emplace(data_->train, packing, mesh_.coordinate().dp_rank);
   if (data_->eval) {

@@ -42,6 +42,11 @@ class BatchSource {
   int dp_rank_;
 };
 
+/// The responses that have to be in the stream for these losses.
+constexpr Responses needed_responses(const LossNeeds& needs) {
+  return needs.rejected ? Responses::kBoth : Responses::kChosenOnly;
+}
+
 /// The packing that a run's configuration asks for, with the model's own ratio of attention to matrix cost.
 PackingOptions packing_options(const BatchConfig& config, const MeshShape& mesh, const ModelSpec& spec,
                                Responses responses);

@@ -24,7 +24,11 @@ struct RunData {
 RunData open_data(const RunConfig& config, const ModelSource& model);
 
 /// *Local.* Reads this share of all tokens and checks them against the vocabulary: number `share` of `num_shares`.
+/// Throws InputError.
 void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares);
+
+/// *Collective.* Both of the above, each rank reading its share of the tokens. Throws AgreedError.
+RunData open_scanned_data(const RunConfig& config, const ModelSource& model, Communicator& world);
 
 /// The frozen model's part of the configuration: reference.path and dtype, or else the policy's own.
 ModelConfig reference_model(const RunConfig& config);
@@ -47,9 +51,12 @@ ReferenceIdentity reference_identity(const RunConfig& config, const ModelFingerp
 /// *Local.* Ids of all pairs of a run, training before evaluation; an id may repeat.
 std::vector<Hash128> all_pair_ids(const RunData& data);
 
-/// *Local.* Opens the store for training or evaluation. Throws InputError when it is of other weights, tokenizer or
-/// truncation, or lacks a pair (then it names the command that scores it). `config_file` is for that command.
-ReferenceStore open_reference(const RunConfig& config, const ReferenceIdentity& needed, const RunData& data,
-                              const std::string& config_file);
+/// *Collective.* Opens the store for training or evaluation; nullopt when no configured loss needs one. `policy` saves
+/// reading the weights a second time where the reference is the policy's own folder. Throws AgreedError when the store
+/// is of other weights, tokenizer or truncation, or lacks a pair (then it names the command that scores it, with
+/// `config_file`).
+std::optional<ReferenceStore> open_needed_reference(const RunConfig& config, const RunData& data,
+                                                    const std::optional<ModelFingerprints>& policy, Communicator& world,
+                                                    const std::string& config_file);
 
 }  // namespace collimate

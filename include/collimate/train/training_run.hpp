@@ -36,7 +36,6 @@ class TrainingRun {
   TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
 
   void open_inputs(const std::string& config_file);
-  void open_reference_store(const std::string& config_file);
   std::optional<Checkpoint> claim_output(const TrainRequest& request);
   void build_policy(const std::optional<Checkpoint>& checkpoint);
   void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
