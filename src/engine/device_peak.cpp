@@ -4,6 +4,9 @@
 #include <chrono>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "collimate/nn/product.hpp"
 
 namespace collimate {
 
@@ -13,11 +16,11 @@ double measure_peak_flops(at::ScalarType dtype) {
   constexpr int kRepetitions = 4;
   const at::Tensor left = at::ones({kSize, kSize}, dtype);
   const at::Tensor right = at::ones({kSize, kSize}, dtype);
-  at::Tensor product = at::mm(left, right);
+  at::Tensor result = product(left, right);
   double best = 0.0;
   for (int i = 0; i < kRepetitions; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    at::mm_out(product, left, right);
+    result = product(left, right);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     best = std::max(best, 2.0 * static_cast<double>(kSize * kSize * kSize) / elapsed.count());
   }

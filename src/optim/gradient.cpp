@@ -8,6 +8,13 @@ namespace collimate {
 
 void reduce_gradients(at::Tensor& gradients, Communicator& data) { data.all_reduce(gradients, ReduceOp::kSum); }
 
+bool is_finite(const at::Tensor& gradients) {
+  if (gradients.numel() == 0) return true;
+  // One pass without a temporary; both ends are NaN as soon as one value is.
+  const auto [low, high] = at::aminmax(gradients);
+  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
+}
+
 double global_norm(const at::Tensor& gradients) {
   // libtorch's own norm squares float32 values in float32, whatever dtype it is told to sum in.
   constexpr std::int64_t kPieceElements = 1 << 20;

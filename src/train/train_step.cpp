@@ -43,7 +43,7 @@ TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const
     add_microbatch(order, plan, pairs, result);
     if (!result.fault.empty()) return result;
   }
-  if (!std::isfinite(global_norm(policy_.parameters().gradients()))) {
+  if (!is_finite(policy_.parameters().gradients())) {
     std::vector<std::uint64_t> own;
     for (const auto& pairs : plan.microbatches) own.insert(own.end(), pairs.begin(), pairs.end());
     result.fault = fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, source_.dataset()));

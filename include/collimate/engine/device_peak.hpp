@@ -5,7 +5,8 @@
 
 namespace collimate {
 
-/// FLOP/s of a large square matrix product on this rank's threads, the best of a few; about 0.2 s. *Local.*
+/// FLOP/s of a large square matrix product, by the routine that the model uses, on this rank's threads: the best of a
+/// few; under 0.2 s. *Local.*
 double measure_peak_flops(at::ScalarType dtype);
 
 }  // namespace collimate

@@ -11,6 +11,9 @@ namespace collimate {
 /// float64). The loss is normalized over the global batch already, so a sum is right and nothing is divided.
 void reduce_gradients(at::Tensor& gradients, Communicator& data);
 
+/// Whether no value is infinite or NaN. *Local.*
+bool is_finite(const at::Tensor& gradients);
+
 /// 2-norm over all parameters, summed in float64. *Local*: on reduced gradients every rank gets the same value.
 double global_norm(const at::Tensor& gradients);
 

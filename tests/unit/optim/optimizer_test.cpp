@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -82,6 +83,17 @@ TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
   EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
   clip_gradients(gradients, norm, 1.0);
   EXPECT_NEAR(global_norm(gradients), 1.0, 1e-6);
+}
+
+TEST(GradientTest, one_value_that_is_not_finite_is_found) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(is_finite(at::full({5}, std::numeric_limits<float>::max())));
+  EXPECT_TRUE(is_finite(at::empty({0})));
+  for (const double value : {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()}) {
+    at::Tensor gradients = at::ones({1001});
+    gradients[700].fill_(value);
+    EXPECT_FALSE(is_finite(gradients)) << value;
+  }
 }
 
 TEST(GradientTest, norm_of_many_small_values_is_summed_in_float64) {
