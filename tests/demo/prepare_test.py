@@ -9,7 +9,7 @@ from demo import prepare as prepare_module
 from demo.prepare import PROMPT, PairOptions, agreement, prepare
 from demo.source import Snippet
 
-OPTIONS = PairOptions(seed=3, num_held_out=20, least_agreement=0.7, train_rounds=2, eval_rounds=2)
+OPTIONS = PairOptions(seed=3, num_held_out=20, train_rounds=2, eval_rounds=2)
 
 
 def snippets(count: int = 100) -> list[Snippet]:

@@ -19,6 +19,8 @@ from .source import Snippet, read_snippets
 PROMPT = "Movie review:"
 # loss_type: sft reads chosen responses alone; the format wants a rejected one too.
 UNREAD_RESPONSE = " -"
+# Pairs that people do not tell apart are left out, of training as of evaluation.
+LEAST_AGREEMENT = 0.7
 
 
 Rows = list[dict[str, Any]]
@@ -28,7 +30,6 @@ Rows = list[dict[str, Any]]
 class PairOptions:
     seed: int = 0
     num_held_out: int = 1600
-    least_agreement: float = 0.7  # pairs that people do not tell apart are left out
     train_rounds: int = 2  # how often each snippet is drawn into a pair
     eval_rounds: int = 1
 
@@ -57,12 +58,12 @@ def prepare(snippets: list[Snippet], options: PairOptions) -> PreferenceText:
     return PreferenceText(
         sft_train=[_row(snippet.text) for snippet in training],
         sft_eval=[_row(snippet.text) for snippet in held_out],
-        dpo_train=_draw_pairs(training, options.train_rounds, options.least_agreement, rng),
-        dpo_eval=_draw_pairs(held_out, options.eval_rounds, options.least_agreement, rng),
+        dpo_train=_draw_pairs(training, options.train_rounds, rng),
+        dpo_eval=_draw_pairs(held_out, options.eval_rounds, rng),
     )
 
 
-def _draw_pairs(snippets: list[Snippet], rounds: int, least_agreement: float, rng: random.Random) -> Rows:
+def _draw_pairs(snippets: list[Snippet], rounds: int, rng: random.Random) -> Rows:
     rows = []
     for _ in range(rounds):
         order = rng.sample(snippets, len(snippets))
@@ -70,7 +71,7 @@ def _draw_pairs(snippets: list[Snippet], rounds: int, least_agreement: float, rn
             label = agreement(first, second)
             if label < 0.5:
                 first, second, label = second, first, 1 - label
-            if label >= least_agreement:
+            if label >= LEAST_AGREEMENT:
                 rows.append(_row(first.text) | {"rejected": f" {second.text}", "label": label})
     return rows
 

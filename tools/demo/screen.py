@@ -8,6 +8,7 @@ from .command_line import command_line
 from .files import read_json, read_jsonl, write_bytes
 from .judge import Verdict
 from .metrics import RunMetrics
+from .prepare import LEAST_AGREEMENT
 
 WIDTH = 118
 NUM_TEXTS = 5
@@ -42,6 +43,7 @@ def _figures(results: Results) -> list[str]:
         ("SFT loss a token", f"{sft_loss[0]:.3f} -> {sft_loss[-1]:.3f}, held out {sft.last('eval_loss'):.3f}"),
         ("DPO loss", f"{dpo_loss[0]:.3f} -> {dpo_loss[-1]:.3f}, held out {evaluation['eval_loss']:.3f}"),
         ("held-out accuracy", f"{accuracy:.3f} of pairs of unseen snippets: the reward is on the side of the raters"),
+        ("", f"(pairs on which under {LEAST_AGREEMENT:.0%} of rater pairs agree are left out, of training as of evaluation)"),
         ("win rate over SFT", f"{verdict.win_rate:.3f}, 95 % interval {verdict.low:.3f} to {verdict.high:.3f}"
          f" ({verdict.num_pairs} pairs of texts, {verdict.num_ties} ties; VADER judges blind)"),
         ("mean sentiment", f"{verdict.mean_before:+.3f} -> {verdict.mean_after:+.3f} (VADER, from -1 to 1)"),
