@@ -30,7 +30,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
-  void make_read_only() {
+  void make_read_only() const {
     require(::mount("none", path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), "remount");
   }
 

@@ -10,7 +10,7 @@ namespace collimate {
 /// `EXPECT_THAT([&] { call(); }, throws<InputError>(HasSubstr("file")))`: the type must be Expected itself, since the
 /// type decides the exit code.
 template <class Expected, class Matcher>
-auto throws(Matcher message) {
+auto throws(const Matcher& message) {
   return ::testing::Throws<Expected>(::testing::AllOf(
       ::testing::ResultOf(
           "is exactly of the type", [](const Expected& e) { return typeid(e) == typeid(Expected); },

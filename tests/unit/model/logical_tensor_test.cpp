@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include "support/tiny_spec.hpp"
+
 namespace collimate {
 namespace {
 
@@ -11,16 +13,10 @@ using testing::Contains;
 using testing::Field;
 using testing::Not;
 
+// Head size times heads is not the hidden size, so that no dim can stand for another.
 ModelSpec small_spec() {
-  ModelSpec spec;
-  spec.vocab_size = 11;
-  spec.hidden_size = 6;
-  spec.intermediate_size = 10;
-  spec.num_layers = 2;
-  spec.num_heads = 4;
-  spec.num_kv_heads = 2;
+  ModelSpec spec = test::tiny_spec();
   spec.head_dim = 8;
-  spec.windowed_layers.assign(2, false);
   return spec;
 }
 
@@ -29,13 +25,13 @@ auto named(const std::string& name) { return Field(&LogicalTensor::name, name); 
 TEST(LogicalTensorTest, a_plain_model_has_the_tensors_of_hugging_face) {
   const std::vector<LogicalTensor> tensors = logical_tensors(small_spec());
   EXPECT_EQ(tensors.size(), 1 + 2 * 9 + 2);
-  EXPECT_EQ(tensors.front(), (LogicalTensor{"model.embed_tokens.weight", {11, 6}}));
-  EXPECT_EQ(tensors.back(), (LogicalTensor{"lm_head.weight", {11, 6}}));
-  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.0.self_attn.q_proj.weight", {32, 6}}));
-  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.1.self_attn.k_proj.weight", {16, 6}}));
-  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.1.self_attn.o_proj.weight", {6, 32}}));
-  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.0.mlp.down_proj.weight", {6, 10}}));
-  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.norm.weight", {6}}));
+  EXPECT_EQ(tensors.front(), (LogicalTensor{"model.embed_tokens.weight", {29, 24}}));
+  EXPECT_EQ(tensors.back(), (LogicalTensor{"lm_head.weight", {29, 24}}));
+  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.0.self_attn.q_proj.weight", {32, 24}}));
+  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.1.self_attn.k_proj.weight", {16, 24}}));
+  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.1.self_attn.o_proj.weight", {24, 32}}));
+  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.layers.0.mlp.down_proj.weight", {24, 40}}));
+  EXPECT_THAT(tensors, Contains(LogicalTensor{"model.norm.weight", {24}}));
   std::set<std::string> names;
   for (const LogicalTensor& tensor : tensors) names.insert(tensor.name);
   EXPECT_EQ(names.size(), tensors.size());
@@ -51,8 +47,8 @@ TEST(LogicalTensorTest, options_add_their_tensors) {
   EXPECT_THAT(layer, Not(Contains(named("model.layers.1.self_attn.o_proj.bias"))));
   spec.attention_output_bias = true;
   spec.mlp_bias = true;
-  EXPECT_THAT(layer_tensors(spec, 0), Contains(LogicalTensor{"model.layers.0.self_attn.o_proj.bias", {6}}));
-  EXPECT_THAT(layer_tensors(spec, 0), Contains(LogicalTensor{"model.layers.0.mlp.gate_proj.bias", {10}}));
+  EXPECT_THAT(layer_tensors(spec, 0), Contains(LogicalTensor{"model.layers.0.self_attn.o_proj.bias", {24}}));
+  EXPECT_THAT(layer_tensors(spec, 0), Contains(LogicalTensor{"model.layers.0.mlp.gate_proj.bias", {40}}));
 }
 
 TEST(LogicalTensorTest, tied_embeddings_have_no_head) {
