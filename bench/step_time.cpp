@@ -6,8 +6,13 @@
 #include <cstdint>
 #include <vector>
 
-#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/randn.h>
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 

@@ -80,7 +80,9 @@ if(NOT openmp_runtime)
   set(openmp_runtime ${OpenMP_CXX_LIBRARIES})
 endif()
 target_link_libraries(collimate_libtorch INTERFACE ${openmp_runtime})
-target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+# Sources name the operators that they call: all of them at once (ATen/ATen.h) cost each source seconds, even precompiled,
+# since GCC instantiates their templates again wherever it loads them.
+target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 AT_PER_OPERATOR_HEADERS)
 # Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
 target_link_libraries(collimate_libtorch INTERFACE
   "-Wl,--push-state,--no-as-needed" ${libtorch_libraries} "-Wl,--pop-state")

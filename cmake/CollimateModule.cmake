@@ -36,5 +36,6 @@ if(COLLIMATE_PRECOMPILED_HEADERS)
   target_link_libraries(collimate_torch_header PRIVATE
     collimate::libtorch collimate_warnings fmt::fmt nlohmann_json::nlohmann_json)
   target_precompile_headers(collimate_torch_header PRIVATE
-    <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <fmt/format.h> <nlohmann/json.hpp> <vector> <string> <memory>)
+    <ATen/core/Tensor.h> <ATen/TensorOperators.h> <ATen/ops/empty.h> <ATen/ops/zeros.h>
+    <fmt/format.h> <nlohmann/json.hpp> <vector> <string> <memory>)
 endif()

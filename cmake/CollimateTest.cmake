@@ -18,7 +18,8 @@ if(COLLIMATE_PRECOMPILED_HEADERS)
   endfunction()
   collimate_test_header(collimate_test_header)
   collimate_test_header(collimate_torch_test_header collimate::libtorch)
-  target_precompile_headers(collimate_torch_test_header PRIVATE <ATen/ATen.h>)
+  target_precompile_headers(collimate_torch_test_header PRIVATE
+    <ATen/core/Tensor.h> <ATen/TensorOperators.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <nlohmann/json.hpp>)
 endif()
 
 # collimate_add_unit_test(<name> SOURCES <file>... USES <module>... [LIBTORCH] [TIMEOUT s]): one binary, no MPI_Init.

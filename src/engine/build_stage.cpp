@@ -1,6 +1,6 @@
 #include "collimate/engine/build_stage.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

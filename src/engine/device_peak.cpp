@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 
 #include "collimate/nn/product.hpp"
 

@@ -1,6 +1,7 @@
 #include "collimate/engine/reduce_metrics.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 
 namespace collimate {
 

@@ -2,7 +2,8 @@
 
 #include <string>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include "collimate/nn/attention.hpp"
 #include "collimate/nn/gated_activation.hpp"

@@ -1,6 +1,7 @@
 #include "collimate/nn/linear.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "collimate/nn/product.hpp"

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/log_sigmoid.h>
 
 #include "collimate/base/error.hpp"
 

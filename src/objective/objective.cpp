@@ -1,6 +1,8 @@
 #include "collimate/objective/objective.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 namespace collimate {

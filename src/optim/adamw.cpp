@@ -1,6 +1,9 @@
 #include "collimate/optim/adamw.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros_like.h>
 
 namespace collimate {
 

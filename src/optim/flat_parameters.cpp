@@ -1,6 +1,9 @@
 #include "collimate/optim/flat_parameters.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "collimate/base/error.hpp"
 

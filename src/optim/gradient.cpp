@@ -2,7 +2,9 @@
 
 #include <cmath>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/aminmax.h>
 
 namespace collimate {
 

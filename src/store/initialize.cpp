@@ -3,8 +3,10 @@
 #include <array>
 #include <filesystem>
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/base/random.hpp"

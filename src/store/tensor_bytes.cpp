@@ -4,7 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
 #include "collimate/base/error.hpp"
 

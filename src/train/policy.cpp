@@ -1,6 +1,8 @@
 #include "collimate/train/policy.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 
 #include "collimate/engine/build_stage.hpp"
 

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <vector>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 
 namespace collimate::detail {

@@ -3,7 +3,10 @@
 
 #include <vector>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 
 #include "collimate/store/checkpoint.hpp"
 

@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
 
 #include "collimate/data/microbatch.hpp"
 #include "collimate/data/pair.hpp"

@@ -1,4 +1,10 @@
 // The small operations of a decoder layer, each against plain ATen.
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "collimate/nn/gated_activation.hpp"

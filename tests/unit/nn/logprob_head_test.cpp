@@ -1,5 +1,9 @@
 #include "collimate/nn/logprob_head.hpp"
 
+#include <ATen/ops/equal.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"

@@ -3,6 +3,13 @@
 #include <cmath>
 #include <limits>
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
 #include "collimate/model/logical_tensor.hpp"
 
 namespace collimate::test {

@@ -1,5 +1,9 @@
 #include "collimate/nn/stage.hpp"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"

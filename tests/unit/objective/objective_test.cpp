@@ -3,7 +3,9 @@
 #include <cmath>
 #include <numbers>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 namespace collimate {

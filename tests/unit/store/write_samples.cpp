@@ -2,7 +2,8 @@
 
 #include <iostream>
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include "collimate/store/checkpoint.hpp"
 #include "collimate/store/export.hpp"
