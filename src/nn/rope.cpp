@@ -102,7 +102,7 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 
 at::Tensor rope_inverse_frequencies(const RopeSpec& rope, std::int64_t head_dim) {
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
-  const at::Tensor plain = at::pow(at::Scalar(rope.theta), exponents).reciprocal();
+  at::Tensor plain = at::pow(at::Scalar(rope.theta), exponents).reciprocal();
   switch (rope.scaling) {
     case RopeScaling::kNone:
       return plain;

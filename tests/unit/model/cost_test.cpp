@@ -10,8 +10,8 @@ namespace {
 using test::tiny_spec;
 
 TEST(ModelCostTest, parameters_are_counted_once) {
-  constexpr std::int64_t kEmbedding = 29 * 24;
-  constexpr std::int64_t kLayer = 24 * (24 + 2 * 12 + 24) + 3 * 24 * 40 + 2 * 24;
+  constexpr std::int64_t kEmbedding = 29L * 24;
+  constexpr std::int64_t kLayer = 24L * (24 + 2 * 12 + 24) + 3L * 24 * 40 + 2L * 24;
   EXPECT_EQ(num_parameters(tiny_spec()), 2 * kEmbedding + 2 * kLayer + 24);
   ModelSpec tied = tiny_spec();
   tied.tie_word_embeddings = true;

@@ -1,4 +1,5 @@
 // The small operations of a decoder layer, each against plain ATen.
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>

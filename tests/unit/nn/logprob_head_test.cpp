@@ -1,5 +1,6 @@
 #include "collimate/nn/logprob_head.hpp"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>

@@ -1,5 +1,6 @@
 #include "collimate/nn/stage.hpp"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
@@ -71,7 +72,7 @@ void expect_equal(const Result& packed, const Result& naive, const std::vector<s
 struct NamedSpec {
   std::string name;
   ModelSpec spec;
-  friend void PrintTo(const NamedSpec& entry, std::ostream* stream) { *stream << entry.name; }
+  friend std::ostream& operator<<(std::ostream& stream, const NamedSpec& entry) { return stream << entry.name; }
 };
 
 NamedSpec make_case(const std::string& name, const std::function<void(ModelSpec&)>& change) {

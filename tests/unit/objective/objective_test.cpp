@@ -11,7 +11,7 @@
 namespace collimate {
 namespace {
 
-at::Tensor column(std::vector<double> values, bool differentiable = false) {
+at::Tensor column(const std::vector<double>& values, bool differentiable = false) {
   return at::tensor(values, at::kDouble).set_requires_grad(differentiable);
 }
 
