@@ -18,4 +18,12 @@ add_library(collimate_hdf5 INTERFACE)
 target_include_directories(collimate_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(collimate_hdf5 INTERFACE ${HDF5_C_LIBRARIES} MPI::MPI_CXX)
 
+# Headers of Gloo, which libtorch has inside but does not bring: of its own types only pointers pass between the two.
+find_path(GLOO_INCLUDE_DIR gloo/transport/device.h)
+if(NOT GLOO_INCLUDE_DIR)
+  message(FATAL_ERROR "The headers of Gloo were not found (Debian: libgloo-dev; launch/setup installs it)")
+endif()
+add_library(collimate_gloo_headers INTERFACE)
+target_include_directories(collimate_gloo_headers SYSTEM INTERFACE ${GLOO_INCLUDE_DIR})
+
 include(CollimateLibtorch)

@@ -1,5 +1,5 @@
 # Registration of tests. Every test has a label (unit, mpi, parity, e2e, tools, lint) and a time-out. The target unit_tests
-# is all unit test binaries: what the sanitizer build makes.
+# is all unit test binaries, which are no part of a default build: launch/test makes and runs them once, in the sanitizer build.
 find_package(GTest REQUIRED)
 add_custom_target(unit_tests)
 
@@ -28,6 +28,7 @@ function(collimate_add_unit_test name)
   collimate_test_binary(${name} "${arg_SOURCES}" "${arg_USES}" ${arg_LIBTORCH})
   target_link_libraries(${name} PRIVATE GTest::gmock_main)
   add_dependencies(unit_tests ${name})
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -35,22 +36,37 @@ function(collimate_add_unit_test name)
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()
 
-# collimate_add_mpi_test(<name> SOURCES <file>... USES <module>... RANKS 1 2 4 [TIMEOUT s]): one test a rank count, named
-# <name>.np<count>. The binary gets the count and fails when it runs with another. mpirun ends before CTest would, so that
-# no rank is orphaned.
+# collimate_add_mpi_test(<name> SOURCES <file>... USES <module>... RANKS 1 2 4 [TIMEOUT s] [SLOW]): a binary, and one test a
+# rank count, named <name>.np<count>.
 function(collimate_add_mpi_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;RANKS" ${ARGN})
+  cmake_parse_arguments(arg "SLOW" "TIMEOUT" "SOURCES;USES;RANKS" ${ARGN})
   collimate_test_binary(${name} "${arg_SOURCES};${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp" "${arg_USES};comm" TRUE)
+  set(labels mpi)
+  if(arg_SLOW)
+    list(APPEND labels slow)
+  endif()
+  collimate_run_under_mpi(${name} BINARY ${name} RANKS ${arg_RANKS} LABELS ${labels} TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# collimate_run_under_mpi(<name> BINARY <target> RANKS <count>... LABELS <label>... [TIMEOUT s] [ARGUMENTS <argument>...]): the
+# binary gets the count and fails when it runs with another. mpirun ends before CTest would, so that no rank is orphaned.
+# SLOW ones (label slow) are left out by launch/test --quick.
+function(collimate_run_under_mpi name)
+  cmake_parse_arguments(arg "" "BINARY;TIMEOUT" "RANKS;LABELS;ARGUMENTS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   math(EXPR launcher_timeout "${arg_TIMEOUT} - 10")
+  set(labels mpi)
+  if(arg_SLOW)
+    list(APPEND labels slow)
+  endif()
   foreach(ranks IN LISTS arg_RANKS)
     add_test(NAME ${name}.np${ranks}
       COMMAND ${PROJECT_SOURCE_DIR}/launch/mpirun -n ${ranks} --timeout ${launcher_timeout}
-              $<TARGET_FILE:${name}> --expected-ranks=${ranks})
+              $<TARGET_FILE:${arg_BINARY}> --expected-ranks=${ranks} ${arg_ARGUMENTS})
     set_tests_properties(${name}.np${ranks} PROPERTIES
-      LABELS mpi TIMEOUT ${arg_TIMEOUT} PROCESSORS 2 ENVIRONMENT OMP_NUM_THREADS=1)
+      LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} PROCESSORS 2 ENVIRONMENT OMP_NUM_THREADS=1)
   endforeach()
 endfunction()
 
@@ -74,8 +90,20 @@ function(collimate_add_python_test name)
     ENVIRONMENT "COLLIMATE_BUILD=${PROJECT_BINARY_DIR};PYTHONPATH=${PROJECT_SOURCE_DIR}/tools:${PROJECT_SOURCE_DIR}/tests/support")
 endfunction()
 
+# collimate_test_library(<name> SOURCES <file>... USES <module>... [LIBTORCH]): sources that several tests share, as
+# collimate_<name>; tests name it under USES.
+function(collimate_test_library name)
+  cmake_parse_arguments(arg "LIBTORCH" "" "SOURCES;USES" ${ARGN})
+  add_library(collimate_${name} STATIC ${arg_SOURCES})
+  collimate_set_up_test_target(collimate_${name} "${arg_USES}" ${arg_LIBTORCH})
+endfunction()
+
 function(collimate_test_binary name sources uses libtorch)
   add_executable(${name} ${sources})
+  collimate_set_up_test_target(${name} "${uses}" ${libtorch})
+endfunction()
+
+function(collimate_set_up_test_target name uses libtorch)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE collimate_warnings fmt::fmt GTest::gmock)
   foreach(used IN LISTS uses)

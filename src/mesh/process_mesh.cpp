@@ -2,10 +2,25 @@
 
 namespace collimate {
 
-ProcessMesh::ProcessMesh(const MpiEnvironment& environment, const MeshShape& shape)
-    : shape_(shape),
-      coordinate_(coordinate_of(shape, environment.world_rank())),
-      world_(environment.make_group("world")),
-      data_(environment.make_group("data")) {}
+ProcessMesh::ProcessMesh(GroupFactory& control, GroupFactory& tensors, const MeshShape& shape)
+    : shape_(shape), coordinate_(coordinate_of(shape, control.world_rank())), tensors_(&tensors) {
+  const auto group = [&](const char* name, MeshAxis axis) {
+    return tensors.make_group(name, ranks_along(shape_, coordinate_, axis));
+  };
+  world_ = control.make_world_group();
+  data_ = group("data", MeshAxis::kData);
+  pipeline_ = group("pipeline", MeshAxis::kPipeline);
+  tensor_ = group("tensor", MeshAxis::kTensor);
+  model_ = group("model", MeshAxis::kModel);
+}
+
+Communicator& ProcessMesh::add_group(const std::string& name, const std::vector<int>& members) {
+  return *added_.emplace_back(tensors_->make_group(name, members));
+}
+
+void ProcessMesh::for_each_group(const std::function<void(Communicator&)>& visit) const {
+  for (Communicator* group : {world_.get(), data_.get(), pipeline_.get(), tensor_.get(), model_.get()}) visit(*group);
+  for (const auto& group : added_) visit(*group);
+}
 
 }  // namespace collimate

@@ -1,9 +1,12 @@
 // main of every MPI test: fails when the rank count is not the registered one, keeps the progress lines to rank 0, and
 // agrees on one verdict.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <mpi.h>
@@ -13,7 +16,9 @@
 
 namespace {
 
-const collimate::MpiEnvironment* the_environment = nullptr;
+collimate::MpiEnvironment* the_environment = nullptr;
+
+std::vector<std::string> the_arguments;
 
 int expected_ranks(int argc, char** argv) {
   constexpr std::string_view kFlag = "--expected-ranks=";
@@ -25,14 +30,19 @@ int expected_ranks(int argc, char** argv) {
 
 }  // namespace
 
-std::unique_ptr<collimate::Communicator> collimate::make_world_group() { return the_environment->make_group("world"); }
+std::unique_ptr<collimate::Communicator> collimate::make_world_group() { return the_environment->make_world_group(); }
 
-const collimate::MpiEnvironment& collimate::environment() { return *the_environment; }
+collimate::MpiEnvironment& collimate::environment() { return *the_environment; }
+
+bool collimate::has_flag(const std::string& flag) {
+  return std::ranges::find(the_arguments, flag) != the_arguments.end();
+}
 
 int main(int argc, char** argv) {
-  const collimate::MpiEnvironment environment;
+  collimate::MpiEnvironment environment;
   the_environment = &environment;
   testing::InitGoogleTest(&argc, argv);
+  the_arguments.assign(argv, argv + argc);
   if (environment.world_size() != expected_ranks(argc, argv)) {
     std::fprintf(stderr, "this test was registered for %d ranks and runs on %d\n", expected_ranks(argc, argv),
                  environment.world_size());

@@ -1,28 +1,43 @@
 #pragma once
-// Section `runtime` of the configuration: the devices that compute and the library that carries tensors between them.
+// Section `runtime` of the configuration: the devices that compute, the library that carries tensors between them, and
+// how closely a run watches itself.
+
+#include <optional>
+#include <string>
 
 #include "collimate/config/fields.hpp"
 
 namespace collimate {
 
-enum class DeviceType { kCpu };
-enum class BackendType { kAuto, kMpi };
+enum class DeviceType { kCpu, kCuda };
+enum class BackendType { kAuto, kMpi, kNccl, kGloo };
+enum class CheckLevel { kNormal, kFull };
 
 template <>
-inline constexpr auto enum_names<DeviceType> = std::to_array<EnumName<DeviceType>>({{DeviceType::kCpu, "cpu"}});
+inline constexpr auto enum_names<DeviceType> =
+    std::to_array<EnumName<DeviceType>>({{DeviceType::kCpu, "cpu"}, {DeviceType::kCuda, "cuda"}});
 template <>
-inline constexpr auto enum_names<BackendType> =
-    std::to_array<EnumName<BackendType>>({{BackendType::kAuto, "auto"}, {BackendType::kMpi, "mpi"}});
+inline constexpr auto enum_names<BackendType> = std::to_array<EnumName<BackendType>>({{BackendType::kAuto, "auto"},
+                                                                                      {BackendType::kMpi, "mpi"},
+                                                                                      {BackendType::kNccl, "nccl"},
+                                                                                      {BackendType::kGloo, "gloo"}});
+template <>
+inline constexpr auto enum_names<CheckLevel> =
+    std::to_array<EnumName<CheckLevel>>({{CheckLevel::kNormal, "normal"}, {CheckLevel::kFull, "full"}});
 
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
-  BackendType backend = BackendType::kAuto;  ///< auto: what the device is best served by
+  BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU
+  CheckLevel check_level = CheckLevel::kNormal;  ///< full: ranks agree on every collective before they run it
+  std::optional<std::string> trace;              ///< file for a Chrome trace of every action of this run
 
   bool operator==(const RuntimeConfig&) const = default;
 
   static constexpr auto fields() {
     return std::tuple{field("device", &RuntimeConfig::device, Role::kLayout),
-                      field("backend", &RuntimeConfig::backend, Role::kLayout)};
+                      field("backend", &RuntimeConfig::backend, Role::kLayout),
+                      field("check_level", &RuntimeConfig::check_level, Role::kOperational),
+                      field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{})};
   }
 };
 

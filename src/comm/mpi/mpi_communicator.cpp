@@ -2,115 +2,124 @@
 
 #include <algorithm>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/shard_range.hpp"
 #include "mpi_call.hpp"
+#include "mpi_messages.hpp"
+#include "ordered_reduce.hpp"
 
 namespace collimate::detail {
 
 namespace {
 
-// Bounds the exchange buffer of a reduction, whatever the tensor's size, and keeps every count an int.
-constexpr std::size_t kBlockElements = std::size_t{1} << 22U;
-constexpr std::size_t kBlockBytes = std::size_t{1} << 30U;
+constexpr std::size_t kPieceBytes = std::size_t{1} << 30U;
 
-template <class Element>
-MPI_Datatype mpi_type();
-template <>
-MPI_Datatype mpi_type<float>() {
-  return MPI_FLOAT;
+void require_cpu(const at::Tensor& tensor) { check(tensor.is_cpu(), "the mpi backend takes CPU tensors"); }
+
+std::byte* bytes_of(at::Tensor& tensor) {
+  require_cpu(tensor);
+  return static_cast<std::byte*>(tensor.data_ptr());
 }
-template <>
-MPI_Datatype mpi_type<double>() {
-  return MPI_DOUBLE;
+const std::byte* bytes_of(const at::Tensor& tensor) {
+  require_cpu(tensor);
+  return static_cast<const std::byte*>(tensor.const_data_ptr());
 }
-template <>
-MPI_Datatype mpi_type<std::int64_t>() {
-  return MPI_INT64_T;
+std::size_t num_bytes_of(const at::Tensor& tensor) {
+  return static_cast<std::size_t>(tensor.numel()) * tensor.element_size();
 }
 
-template <class Element>
-void combine(std::span<Element> into, std::span<const Element> other, ReduceOp op) {
-  for (std::size_t i = 0; i < into.size(); ++i) {
-    into[i] = op == ReduceOp::kSum ? into[i] + other[i] : std::max(into[i], other[i]);
+// Sends own bytes [begin, begin + length) of `whole` to all and receives everyone's.
+void exchange_ranges(const MpiGroup& group, at::Tensor& whole, const std::vector<ShardRange>& byte_ranges) {
+  MpiMessages messages(group.comm, group.name, MessageTag::kCollective);
+  const auto at_rank = [&](int rank) { return byte_ranges.at(static_cast<std::size_t>(rank)); };
+  std::byte* const bytes = bytes_of(whole);
+  for (int rank = 0; rank < group.size; ++rank) {
+    const ShardRange range = at_rank(rank);
+    if (rank != group.rank) messages.receive(bytes + range.begin, static_cast<std::size_t>(range.length), rank);
+  }
+  const ShardRange own = at_rank(group.rank);
+  for (int rank = 0; rank < group.size; ++rank) {
+    if (rank != group.rank) messages.send(bytes + own.begin, static_cast<std::size_t>(own.length), rank);
+  }
+  messages.wait();
+}
+
+void broadcast_pieces(MPI_Comm group, const std::string& name, std::byte* bytes, std::size_t num_bytes, int root) {
+  for (std::size_t begin = 0; begin < num_bytes; begin += kPieceBytes) {
+    const int count = static_cast<int>(std::min(kPieceBytes, num_bytes - begin));
+    require_mpi(MPI_Bcast(bytes + begin, count, MPI_BYTE, root, group), "MPI_Bcast", name);
   }
 }
 
 }  // namespace
 
-MpiCommunicator::MpiCommunicator(MpiGroupHandle group, std::string name)
-    : group_(std::move(group)), name_(std::move(name)) {
-  require_mpi(MPI_Comm_rank(group_.get(), &rank_), "MPI_Comm_rank", name_);
-  require_mpi(MPI_Comm_size(group_.get(), &size_), "MPI_Comm_size", name_);
-}
+MpiCommunicator::MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size)
+    : Communicator(std::move(name), rank, size), group_(std::move(group)) {}
 
-void MpiCommunicator::all_reduce(at::Tensor& tensor, ReduceOp op) {
-  if (size_ == 1) return;
-  check(tensor.is_contiguous() && tensor.is_cpu(), "all_reduce takes a contiguous CPU tensor");
-  const auto elements = static_cast<std::size_t>(tensor.numel());
-  switch (tensor.scalar_type()) {
-    case at::kFloat:
-      return reduce_values(std::span(tensor.data_ptr<float>(), elements), op);
-    case at::kDouble:
-      return reduce_values(std::span(tensor.data_ptr<double>(), elements), op);
-    case at::kLong:
-      return reduce_values(std::span(tensor.data_ptr<std::int64_t>(), elements), op);
-    default:
-      throw Error(fmt::format("all_reduce on group '{}' has no {} tensors", name_, toString(tensor.scalar_type())));
+// A reduce-scatter into the own range, then an all-gather of the ranges.
+void MpiCommunicator::do_all_reduce(at::Tensor& tensor, ReduceOp op) {
+  require_cpu(tensor);
+  const MpiGroup group{.comm = group_.get(), .name = name(), .rank = rank(), .size = size()};
+  std::vector<ShardRange> byte_ranges;
+  const auto element_bytes = static_cast<std::int64_t>(tensor.element_size());
+  for (int other = 0; other < size(); ++other) {
+    const ShardRange range = shard_range(tensor.numel(), size(), other);
+    byte_ranges.push_back({.begin = range.begin * element_bytes, .length = range.length * element_bytes});
   }
+  const ShardRange own = shard_range(tensor.numel(), size(), rank());
+  at::Tensor part = tensor.view({-1}).narrow(0, own.begin, own.length);
+  reduce_own_range(group, tensor, part, op);
+  exchange_ranges(group, tensor, byte_ranges);
 }
 
-template <class Element>
-void MpiCommunicator::reduce_values(std::span<Element> values, ReduceOp op) {
-  for (std::size_t begin = 0; begin < values.size(); begin += kBlockElements) {
-    reduce_block(values.subspan(begin, std::min(kBlockElements, values.size() - begin)), op);
-  }
+void MpiCommunicator::do_reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+  require_cpu(input);
+  reduce_own_range({.comm = group_.get(), .name = name(), .rank = rank(), .size = size()}, input, output,
+                   ReduceOp::kSum);
 }
 
-// A reduce-scatter in rank order (each rank receives everyone's values of its own range and adds them up from rank 0
-// on), then an all-gather of the ranges. MPI_Allreduce would leave the order of summation to the library.
-template <class Element>
-void MpiCommunicator::reduce_block(std::span<Element> block, ReduceOp op) {
-  const auto ranks = static_cast<std::size_t>(size_);
-  const std::size_t range = (block.size() + ranks - 1) / ranks;
-  std::vector<Element> padded(range * ranks);
-  std::copy(block.begin(), block.end(), padded.begin());
-  std::vector<Element> received(range * ranks);
-  const int count = static_cast<int>(range);
-  require_mpi(MPI_Alltoall(padded.data(), count, mpi_type<Element>(), received.data(), count, mpi_type<Element>(),
-                           group_.get()),
-              "MPI_Alltoall", name_);
-  const std::span<Element> own(received.data(), range);
-  for (std::size_t other = 1; other < ranks; ++other) {
-    combine(own, std::span<const Element>(received.data() + other * range, range), op);
-  }
-  require_mpi(
-      MPI_Allgather(own.data(), count, mpi_type<Element>(), padded.data(), count, mpi_type<Element>(), group_.get()),
-      "MPI_Allgather", name_);
-  std::copy_n(padded.begin(), block.size(), block.begin());
+void MpiCommunicator::do_all_gather(at::Tensor& output, const at::Tensor& input) {
+  const auto part_bytes = static_cast<std::int64_t>(num_bytes_of(input));
+  std::byte* const own = bytes_of(output) + rank() * part_bytes;
+  if (own != bytes_of(input)) std::copy_n(bytes_of(input), part_bytes, own);
+  std::vector<ShardRange> byte_ranges;
+  for (int other = 0; other < size(); ++other)
+    byte_ranges.push_back({.begin = other * part_bytes, .length = part_bytes});
+  exchange_ranges({.comm = group_.get(), .name = name(), .rank = rank(), .size = size()}, output, byte_ranges);
 }
 
-void MpiCommunicator::broadcast_bytes(std::string& bytes, int root) {
+void MpiCommunicator::do_broadcast(at::Tensor& tensor, int root) {
+  broadcast_pieces(group_.get(), name(), bytes_of(tensor), num_bytes_of(tensor), root);
+}
+
+WorkHandle MpiCommunicator::do_start_send(const at::Tensor& tensor, int destination) {
+  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
+  messages->send(bytes_of(tensor), num_bytes_of(tensor), destination);
+  return messages;
+}
+
+WorkHandle MpiCommunicator::do_start_receive(at::Tensor& tensor, int source) {
+  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
+  messages->receive(bytes_of(tensor), num_bytes_of(tensor), source);
+  return messages;
+}
+
+void MpiCommunicator::do_broadcast_bytes(std::string& bytes, int root) {
   std::uint64_t length = bytes.size();
-  require_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, root, group_.get()), "MPI_Bcast", name_);
+  require_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, root, group_.get()), "MPI_Bcast", name());
   bytes.resize(length);
-  for (std::size_t begin = 0; begin < length; begin += kBlockBytes) {
-    const int count = static_cast<int>(std::min<std::size_t>(kBlockBytes, length - begin));
-    require_mpi(MPI_Bcast(bytes.data() + begin, count, MPI_CHAR, root, group_.get()), "MPI_Bcast", name_);
-  }
+  broadcast_pieces(group_.get(), name(), reinterpret_cast<std::byte*>(bytes.data()), length, root);
 }
 
-std::vector<std::string> MpiCommunicator::all_gather_bytes(const std::string& bytes) {
-  std::vector<std::string> all(static_cast<std::size_t>(size_));
-  all.at(static_cast<std::size_t>(rank_)) = bytes;
-  if (size_ == 1) return all;
-  for (int root = 0; root < size_; ++root) broadcast_bytes(all.at(static_cast<std::size_t>(root)), root);
+std::vector<std::string> MpiCommunicator::do_all_gather_bytes(const std::string& bytes) {
+  std::vector<std::string> all(static_cast<std::size_t>(size()));
+  all.at(static_cast<std::size_t>(rank())) = bytes;
+  for (int root = 0; root < size(); ++root) do_broadcast_bytes(all.at(static_cast<std::size_t>(root)), root);
   return all;
 }
 
-void MpiCommunicator::barrier() { require_mpi(MPI_Barrier(group_.get()), "MPI_Barrier", name_); }
+void MpiCommunicator::do_barrier() { require_mpi(MPI_Barrier(group_.get()), "MPI_Barrier", name()); }
 
 }  // namespace collimate::detail

@@ -1,8 +1,6 @@
 #pragma once
 // The `mpi` backend: CPU tensors and control messages over Open MPI.
 
-#include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -22,27 +20,20 @@ using MpiGroupHandle = UniqueHandle<MpiGroupTraits>;
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(MpiGroupHandle group, std::string name);
-
-  [[nodiscard]] int rank() const override { return rank_; }
-  [[nodiscard]] int size() const override { return size_; }
-  [[nodiscard]] const std::string& name() const override { return name_; }
-
-  void all_reduce(at::Tensor& tensor, ReduceOp op) override;
-  void broadcast_bytes(std::string& bytes, int root) override;
-  std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
-  void barrier() override;
+  MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size);
 
  private:
-  template <class Element>
-  void reduce_values(std::span<Element> values, ReduceOp op);
-  template <class Element>
-  void reduce_block(std::span<Element> block, ReduceOp op);
+  void do_all_reduce(at::Tensor& tensor, ReduceOp op) override;
+  void do_reduce_scatter(at::Tensor& output, const at::Tensor& input) override;
+  void do_all_gather(at::Tensor& output, const at::Tensor& input) override;
+  void do_broadcast(at::Tensor& tensor, int root) override;
+  WorkHandle do_start_send(const at::Tensor& tensor, int destination) override;
+  WorkHandle do_start_receive(at::Tensor& tensor, int source) override;
+  void do_broadcast_bytes(std::string& bytes, int root) override;
+  std::vector<std::string> do_all_gather_bytes(const std::string& bytes) override;
+  void do_barrier() override;
 
   MpiGroupHandle group_;
-  std::string name_;
-  int rank_ = 0;
-  int size_ = 1;
 };
 
 }  // namespace collimate::detail

@@ -34,10 +34,12 @@ MpiEnvironment::MpiEnvironment() {
 
 MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
 
-std::unique_ptr<Communicator> MpiEnvironment::make_group(const char* name) const {
+std::unique_ptr<Communicator> MpiEnvironment::make_group(const std::string& name, const std::vector<int>& world_ranks) {
+  const int rank = rank_among(world_ranks);
   MPI_Comm raw = MPI_COMM_NULL;
-  detail::require_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &raw), "MPI_Comm_dup", name);
-  return std::make_unique<detail::MpiCommunicator>(detail::MpiGroupHandle(raw), name);
+  detail::require_mpi(MPI_Comm_split(MPI_COMM_WORLD, world_ranks.front(), rank, &raw), "MPI_Comm_split", name);
+  return std::make_unique<detail::MpiCommunicator>(detail::MpiGroupHandle(raw), name, rank,
+                                                   static_cast<int>(world_ranks.size()));
 }
 
 void MpiEnvironment::abort_job(ExitCode code) {

@@ -1,5 +1,8 @@
 #include "collimate/mesh/mesh_shape.hpp"
 
+#include <set>
+#include <tuple>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,10 +25,37 @@ TEST(MeshShapeTest, refuses_a_degree_that_does_not_fit_and_says_what_would) {
 }
 
 TEST(MeshShapeTest, every_rank_has_its_own_place) {
-  for (int world_rank = 0; world_rank < 3; ++world_rank) {
-    EXPECT_EQ(coordinate_of({.data = 3}, world_rank), Coordinate{.dp_rank = world_rank});
+  const MeshShape shape{.data = 3, .pipeline = 2, .tensor = 4};
+  std::set<std::tuple<int, int, int>> places;
+  for (int world_rank = 0; world_rank < shape.num_ranks(); ++world_rank) {
+    const Coordinate place = coordinate_of(shape, world_rank);
+    places.emplace(place.dp_rank, place.pp_rank, place.tp_rank);
+    EXPECT_EQ(world_rank_of(shape, place), world_rank);
   }
-  EXPECT_THROW(coordinate_of({.data = 3}, 3), InvariantError);
+  EXPECT_EQ(places.size(), 24U);
+  EXPECT_THROW(coordinate_of(shape, 24), InvariantError);
+}
+
+TEST(MeshShapeTest, tensor_ranks_are_neighbours_and_the_pipeline_is_outermost) {
+  const MeshShape shape{.data = 2, .pipeline = 2, .tensor = 2};
+  const Coordinate place = coordinate_of(shape, 3);
+  EXPECT_EQ(place, (Coordinate{.dp_rank = 1, .pp_rank = 0, .tp_rank = 1}));
+  EXPECT_THAT(ranks_along(shape, place, MeshAxis::kTensor), testing::ElementsAre(2, 3));
+  EXPECT_THAT(ranks_along(shape, place, MeshAxis::kData), testing::ElementsAre(1, 3));
+  EXPECT_THAT(ranks_along(shape, place, MeshAxis::kPipeline), testing::ElementsAre(3, 7));
+  EXPECT_THAT(ranks_along(shape, place, MeshAxis::kModel), testing::ElementsAre(2, 3, 6, 7));
+}
+
+TEST(MeshShapeTest, refuses_ranks_that_the_model_axes_do_not_divide) {
+  EXPECT_EQ(mesh_shape({.pipeline = 2, .tensor = 2}, 8), (MeshShape{.data = 2, .pipeline = 2, .tensor = 2}));
+  for (const int ranks : {3, 6}) {
+    try {
+      mesh_shape({.pipeline = 2, .tensor = 2}, ranks);
+      FAIL() << "accepted";
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("start a multiple of 4 ranks"));
+    }
+  }
 }
 
 }  // namespace

@@ -1,27 +1,23 @@
 #pragma once
 // The scope of MPI in a process: made once by the program, before any group and outliving all of them.
 
-#include <memory>
-
 #include "collimate/base/error.hpp"
-#include "collimate/comm/communicator.hpp"
+#include "collimate/comm/group_factory.hpp"
 
 namespace collimate {
 
-/// Initializes MPI with full thread support and finalizes it. *Collective*, like the calls it stands for.
-class MpiEnvironment {
+/// Initializes MPI with full thread support and finalizes it. *Collective*, like the calls it stands for. Makes the
+/// groups of the `mpi` backend.
+class MpiEnvironment final : public GroupFactory {
  public:
   /// Throws Error when the library gives less than MPI_THREAD_MULTIPLE.
   MpiEnvironment();
-  ~MpiEnvironment();
-  MpiEnvironment(const MpiEnvironment&) = delete;
-  MpiEnvironment& operator=(const MpiEnvironment&) = delete;
+  ~MpiEnvironment() override;
 
-  [[nodiscard]] int world_rank() const noexcept { return world_rank_; }
-  [[nodiscard]] int world_size() const noexcept { return world_size_; }
-
-  /// *Collective.* A group of all ranks with a message space of its own. `name` is its mesh axis.
-  [[nodiscard]] std::unique_ptr<Communicator> make_group(const char* name) const;
+  [[nodiscard]] int world_rank() const override { return world_rank_; }
+  [[nodiscard]] int world_size() const override { return world_size_; }
+  [[nodiscard]] std::unique_ptr<Communicator> make_group(const std::string& name,
+                                                         const std::vector<int>& world_ranks) override;
 
   /// *Local.* Ends the whole job at once, whatever the other ranks wait for.
   [[noreturn]] static void abort_job(ExitCode code);

@@ -1,0 +1,15 @@
+#include "collimate/base/host_name.hpp"
+
+#include <array>
+
+#include <unistd.h>
+
+namespace collimate {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+}  // namespace collimate

@@ -1,0 +1,22 @@
+#include "collimate/comm/group_factory.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "collimate/base/error.hpp"
+
+namespace collimate {
+
+std::unique_ptr<Communicator> GroupFactory::make_world_group() {
+  std::vector<int> all(static_cast<std::size_t>(world_size()));
+  std::iota(all.begin(), all.end(), 0);
+  return make_group("world", all);
+}
+
+int GroupFactory::rank_among(const std::vector<int>& world_ranks) const {
+  const auto place = std::ranges::find(world_ranks, world_rank());
+  check(place != world_ranks.end(), "a rank is a member of the groups that it makes");
+  return static_cast<int>(place - world_ranks.begin());
+}
+
+}  // namespace collimate

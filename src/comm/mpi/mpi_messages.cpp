@@ -1,0 +1,53 @@
+#include "mpi_messages.hpp"
+
+#include <algorithm>
+
+#include "mpi_call.hpp"
+
+namespace collimate::detail {
+
+namespace {
+
+constexpr std::size_t kPieceBytes = std::size_t{1} << 30U;
+
+template <class Part>
+void for_pieces(std::size_t num_bytes, const Part& part) {
+  for (std::size_t begin = 0; begin < num_bytes; begin += kPieceBytes) {
+    part(begin, static_cast<int>(std::min(kPieceBytes, num_bytes - begin)));
+  }
+}
+
+}  // namespace
+
+void MpiMessages::send(const std::byte* bytes, std::size_t num_bytes, int destination) {
+  for_pieces(num_bytes, [&](std::size_t begin, int count) {
+    MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+    require_mpi(MPI_Isend(bytes + begin, count, MPI_BYTE, destination, static_cast<int>(tag_), group_, &request),
+                "MPI_Isend", group_name_);
+  });
+}
+
+void MpiMessages::receive(std::byte* bytes, std::size_t num_bytes, int source) {
+  for_pieces(num_bytes, [&](std::size_t begin, int count) {
+    MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+    require_mpi(MPI_Irecv(bytes + begin, count, MPI_BYTE, source, static_cast<int>(tag_), group_, &request),
+                "MPI_Irecv", group_name_);
+  });
+}
+
+bool MpiMessages::is_done() {
+  int done = 1;
+  require_mpi(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
+              "MPI_Testall", group_name_);
+  if (done != 0) requests_.clear();
+  return done != 0;
+}
+
+void MpiMessages::wait() {
+  if (requests_.empty()) return;
+  const int code = MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
+  requests_.clear();
+  require_mpi(code, "MPI_Waitall", group_name_);
+}
+
+}  // namespace collimate::detail

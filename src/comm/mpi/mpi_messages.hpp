@@ -1,0 +1,36 @@
+#pragma once
+// Non-blocking messages of any length between two ranks, and the set of those under way.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <mpi.h>
+
+#include "collimate/comm/work.hpp"
+
+namespace collimate::detail {
+
+/// MPI keeps messages of one tag in order, and apart from those of another.
+enum class MessageTag { kPointToPoint = 0, kCollective = 1 };
+
+/// Messages of one group that have been started together. A message of more bytes than an int counts goes in pieces.
+/// Not owned: the group and the buffers.
+class MpiMessages final : public Work {
+ public:
+  MpiMessages(MPI_Comm group, std::string group_name, MessageTag tag)
+      : group_(group), group_name_(std::move(group_name)), tag_(tag) {}
+
+  void send(const std::byte* bytes, std::size_t num_bytes, int destination);
+  void receive(std::byte* bytes, std::size_t num_bytes, int source);
+  [[nodiscard]] bool is_done() override;
+  void wait() override;
+
+ private:
+  MPI_Comm group_;
+  std::string group_name_;
+  MessageTag tag_;
+  std::vector<MPI_Request> requests_;
+};
+
+}  // namespace collimate::detail
