@@ -5,7 +5,8 @@ from pathlib import Path
 
 from source_tree import ROOT, SourceTree, includes, quoted_includes, write
 
-MODULES = ["base", "config", "comm", "mesh", "model", "io", "data", "nn", "objective", "optim", "store", "job", "engine", "train"]
+MODULES = ["base", "config", "comm", "mesh", "model", "io", "data", "nn", "pipeline", "objective", "optim", "store", "job", "engine",
+           "train"]  # fmt: skip
 PURE = ":pure"  # only headers without MPI, libtorch and HDF5
 CONFIG = ":config"  # only <module>/config.hpp
 
@@ -19,6 +20,7 @@ EDGES: dict[str, set[str]] = {
     "io": set(),
     "data": {"config", "io", "mesh" + PURE},
     "nn": {"comm", "mesh", "model", "data"},
+    "pipeline": {"config", "comm", "mesh", "nn"},
     "objective": {"config"},
     "optim": {"config", "comm", "mesh", "model"},
     "store": {"config", "comm", "mesh", "model", "io", "data", "optim"},
