@@ -121,6 +121,31 @@ void check_parameters_of_schedule(const RunConfig& config, Findings& findings) {
   }
 }
 
+int num_stages_per_rank(const ParallelConfig& parallel) {
+  return parallel.schedule == ScheduleType::kZbv ? 2 : parallel.virtual_stages;
+}
+
+void check_virtual_stages(const RunConfig& config, Findings& findings) {
+  const ParallelConfig& parallel = config.parallel;
+  const bool is_free = parallel.schedule == ScheduleType::kInterleaved;
+  const int expected = parallel.schedule == ScheduleType::kZbv ? 2 : 1;
+  if (is_free || parallel.virtual_stages == expected) return;
+  add(findings, {"parallel.virtual_stages", "parallel.schedule"},
+      fmt::format("expected {} with schedule: {} (interleaved takes any number), got {}", expected,
+                  enum_name(parallel.schedule), parallel.virtual_stages));
+}
+
+void check_layers_per_stage(const RunConfig& config, Findings& findings) {
+  const ParallelConfig& parallel = config.parallel;
+  if (!parallel.layers_per_stage) return;
+  const std::size_t expected =
+      static_cast<std::size_t>(parallel.pipeline) * static_cast<std::size_t>(num_stages_per_rank(parallel));
+  if (parallel.layers_per_stage->size() == expected) return;
+  add(findings, {"parallel.layers_per_stage", "parallel.pipeline", "parallel.virtual_stages"},
+      fmt::format("expected auto or one number for each of the {} stages (pipeline x virtual_stages), got {}", expected,
+                  parallel.layers_per_stage->size()));
+}
+
 using CrossCheck = void (*)(const RunConfig&, Findings&);
 
 constexpr CrossCheck kCrossChecks[] = {
@@ -133,6 +158,8 @@ constexpr CrossCheck kCrossChecks[] = {
     check_data,
     check_betas,
     check_parameters_of_schedule,
+    check_virtual_stages,
+    check_layers_per_stage,
 };
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "collimate/model/logical_tensor.hpp"
 
-#include <algorithm>
 #include <functional>
-#include <iterator>
 #include <numeric>
 
 #include <fmt/format.h>
+
+#include "collimate/model/stage_split.hpp"
 
 namespace collimate {
 
@@ -49,14 +49,6 @@ std::vector<LogicalTensor> layer_tensors(const ModelSpec& spec, std::int64_t lay
   return tensors;
 }
 
-std::vector<LogicalTensor> logical_tensors(const ModelSpec& spec) {
-  std::vector<LogicalTensor> tensors{{kEmbeddingName, {spec.vocab_size, spec.hidden_size}}};
-  for (std::int64_t layer_index = 0; layer_index < spec.num_layers; ++layer_index) {
-    std::ranges::move(layer_tensors(spec, layer_index), std::back_inserter(tensors));
-  }
-  tensors.push_back({kFinalNormName, {spec.hidden_size}});
-  if (!spec.tie_word_embeddings) tensors.push_back({kHeadName, {spec.vocab_size, spec.hidden_size}});
-  return tensors;
-}
+std::vector<LogicalTensor> logical_tensors(const ModelSpec& spec) { return stage_tensors(spec, whole_model(spec)); }
 
 }  // namespace collimate

@@ -26,6 +26,11 @@ inline constexpr bool kIsOptional = false;
 template <class T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 
+template <class T>
+inline constexpr bool kIsOptionalList = false;
+template <class T>
+inline constexpr bool kIsOptionalList<std::optional<std::vector<T>>> = true;
+
 /// Whether a field holds a path of the file system.
 template <class FieldType>
 inline constexpr bool kIsPath =
@@ -54,6 +59,13 @@ Value value_type(const Field<Owner, Value, Constraint>&);
 template <class FieldType>
 using ValueOf = decltype(value_type(std::declval<FieldType>()));
 
+/// How the field is unset, as the end of an expectation; empty for what is always set.
+template <class FieldType>
+std::string or_unset(const FieldType& field) {
+  const bool may_be_unset = kIsOptional<ValueOf<FieldType>> && !field.unset_word.empty();
+  return may_be_unset ? fmt::format(", or {}", field.unset_word) : "";
+}
+
 /// What a value of the field must be, after "expected": the word for its type, its constraint, how it is unset.
 template <class FieldType>
 std::string expectation(const FieldType& field, std::string kind) {
@@ -64,8 +76,7 @@ std::string expectation(const FieldType& field, std::string kind) {
   } else if (!limit.empty()) {
     words += fmt::format(", {}", limit);
   }
-  if (kIsOptional<ValueOf<FieldType>>) words += fmt::format(", or {}", field.unset_word);
-  return words;
+  return words + or_unset(field);
 }
 
 /// The words for what a value of a type can be given as.

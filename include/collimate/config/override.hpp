@@ -73,6 +73,10 @@ void override_value(const OverrideStep& step, const FieldType& field, Value& val
     override_struct(step, value, context);
   } else if constexpr (kIsList<Value>) {
     override_element(step, field, value, context);
+  } else if constexpr (kIsOptionalList<Value>) {
+    auto list = value.value_or(typename Value::value_type{});
+    override_element(step, field, list, context);
+    if (value) value = std::move(list);
   } else {
     context.findings().add({.place = step.value.place,
                             .key_path = join_key(step.path, step.keys.front()),

@@ -57,7 +57,7 @@ void read_list(const ConfigNode& node, const std::string& path, const FieldType&
                const ReadContext& context) {
   const bool is_scalar = node.kind == ConfigNode::Kind::kScalar;
   if (!is_scalar && node.kind != ConfigNode::Kind::kList) {
-    context.add_unexpected(node, path, kind_words<std::vector<Element>>());
+    context.add_unexpected(node, path, kind_words<std::vector<Element>>() + or_unset(field));
     return;
   }
   const std::vector<ConfigNode> items = is_scalar ? std::vector{node} : node.items;
@@ -67,7 +67,8 @@ void read_list(const ConfigNode& node, const std::string& path, const FieldType&
     const std::string element_path = is_indexed ? join_key(path, std::to_string(index)) : path;
     context.findings().mark_given(element_path, items[index].place);
     Element element{};  // std::vector<bool> has no elements to refer to
-    read_value(items[index], element_path, field, element, context);
+    // Only the list as a whole can be unset.
+    read_value(items[index], element_path, is_scalar ? field : field.unset_as(""), element, context);
     list[index] = std::move(element);
   }
 }
@@ -88,7 +89,7 @@ void read_value(const ConfigNode& node, const std::string& path, const FieldType
       value.reset();
     } else {
       Inner inner{};
-      read_single(node, path, field, inner, context);
+      read_value(node, path, field, inner, context);
       value = std::move(inner);
     }
   } else {

@@ -79,6 +79,25 @@ INSTANTIATE_TEST_SUITE_P(
         Unfit{"floor_of_a_rate_without_one", with("optimizer: {min_lr_rate: 0.2, lr_scheduler_type: cosine}"),
               "run.yaml:5:26: optimizer.min_lr_rate: has no effect with lr_scheduler_type: cosine; expected "
               "cosine_with_min_lr, or it left out, got 0.2"},
+        Unfit{"two_stages_a_rank_of_1f1b", with("parallel: {virtual_stages: 2}"),
+              "run.yaml:5:28: parallel.virtual_stages: expected 1 with schedule: 1f1b (interleaved takes any number), "
+              "got 2"},
+        Unfit{"one_stage_a_rank_of_zbv", with("parallel: {schedule: zbv}"),
+              "run.yaml:5:1: parallel.virtual_stages: expected 2 with schedule: zbv (interleaved takes any number), "
+              "got 1"},
+        Unfit{"three_stages_a_rank_of_zb_h1", with("parallel: {schedule: zb_h1, virtual_stages: 3}"),
+              "run.yaml:5:45: parallel.virtual_stages: expected 1 with schedule: zb_h1 (interleaved takes any number), "
+              "got 3"},
+        Unfit{"too_few_stages_in_the_list", with("parallel: {pipeline: 4, layers_per_stage: [1, 2]}"),
+              "run.yaml:5:43: parallel.layers_per_stage: expected auto or one number for each of the 4 stages "
+              "(pipeline x virtual_stages), got 2"},
+        Unfit{"too_few_stages_for_interleaved",
+              with("parallel: {pipeline: 2, schedule: interleaved, virtual_stages: 3, layers_per_stage: [4, 4]}"),
+              "run.yaml:5:85: parallel.layers_per_stage: expected auto or one number for each of the 6 stages "
+              "(pipeline x virtual_stages), got 2"},
+        Unfit{"no_stage_in_the_list", with("parallel: {layers_per_stage: []}"),
+              "run.yaml:5:30: parallel.layers_per_stage: expected auto or one number for each of the 1 stages "
+              "(pipeline x virtual_stages), got 0"},
         Unfit{"floor_above_the_rate", with("optimizer: {min_lr_rate: 1.2, lr_scheduler_type: cosine_with_min_lr}"),
               "run.yaml:5:26: optimizer.min_lr_rate: expected a number, from 0 to 1, got 1.2"}),
     [](const auto& test) { return test.param.description; });
@@ -103,6 +122,27 @@ TEST(CrossChecksPairTest, parameters_fit_the_schedules_that_use_them) {
             "loaded");
   EXPECT_EQ(message_of(with(""), {"optimizer.lr_scheduler_type=cosine_with_min_lr", "optimizer.min_lr_rate=0.2"}),
             "loaded");
+}
+
+TEST(CrossChecksPairTest, stages_fit_the_schedules_that_have_them) {
+  EXPECT_EQ(message_of(with("parallel: {pipeline: 2, schedule: interleaved, layers_per_stage: [4, 4]}")), "loaded");
+  EXPECT_EQ(message_of(with("parallel: {pipeline: 2, schedule: interleaved, virtual_stages: 3, layers_per_stage: "
+                            "[1, 1, 1, 1, 1, 2]}")),
+            "loaded");
+  EXPECT_EQ(message_of(with("parallel: {pipeline: 2, schedule: zbv, virtual_stages: 2, layers_per_stage: "
+                            "[1, 1, 1, 2]}")),
+            "loaded");
+  for (const char* schedule : {"gpipe", "1f1b", "zb_h1"}) {
+    EXPECT_EQ(message_of(with("parallel: {pipeline: 2, layers_per_stage: [1, 2]}"),
+                         {std::string("parallel.schedule=") + schedule}),
+              "loaded");
+  }
+}
+
+TEST(CrossChecksPairTest, a_wrong_number_of_stages_a_rank_says_nothing_of_the_list) {
+  EXPECT_EQ(message_of(with("parallel: {pipeline: 2, virtual_stages: 2, layers_per_stage: [1, 1, 1]}")),
+            "run.yaml:5:41: parallel.virtual_stages: expected 1 with schedule: 1f1b (interleaved takes any number), "
+            "got 2");
 }
 
 TEST(CrossChecksPairTest, what_only_follows_from_another_finding_is_left_out) {

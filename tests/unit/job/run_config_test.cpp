@@ -37,8 +37,8 @@ TEST(RunConfigTest, what_a_file_must_give_is_told_at_once) {
 TEST(RunConfigTest, keys_in_wrong_sections_are_sent_to_the_right_one) {
   EXPECT_EQ(message_of(kDpoText + "train: {learning_rate: 1.0e-6}\n"),
             "run.yaml:5:9: train.learning_rate: unknown key (did you mean optimizer.learning_rate?)");
-  EXPECT_EQ(message_of(kDpoText + "parallel: {tensor: 2}\n"),
-            "run.yaml:5:12: parallel.tensor: unknown key; expected data");
+  EXPECT_EQ(message_of(kDpoText + "parallel: {microbatch_tokens: 2}\n"),
+            "run.yaml:5:12: parallel.microbatch_tokens: unknown key (did you mean batch.microbatch_tokens?)");
 }
 
 /// What --set may say for each field: a value that is not the default and fits with the others.
@@ -60,6 +60,12 @@ const std::map<std::string, std::string> kOtherValues = {
     {"data.shuffle", "false"},
     {"data.min_confidence", "0.25"},
     {"parallel.data", "4"},
+    {"parallel.pipeline", "4"},
+    {"parallel.tensor", "2"},
+    {"parallel.sequence_parallel", "false"},
+    {"parallel.schedule", "gpipe"},
+    {"parallel.virtual_stages", "1"},
+    {"parallel.layers_per_stage", "[32]"},
     {"batch.global_batch_size", "128"},
     {"batch.eval_batch_size", "16"},
     {"batch.microbatch_tokens", "8192"},
@@ -84,6 +90,8 @@ const std::map<std::string, std::string> kOtherValues = {
     {"checkpoint.save_total_limit", "1"},
     {"runtime.device", "cpu"},
     {"runtime.backend", "mpi"},
+    {"runtime.check_level", "full"},
+    {"runtime.trace", "traces"},
     {"output.directory", "out/other"},
 };
 
@@ -104,6 +112,7 @@ TEST(RunConfigTest, a_field_that_is_set_is_the_only_one_that_changes) {
                                       "objective.loss_type",
                                       "optimizer.min_lr_rate",
                                       "data.eval.0.repeat",
+                                      "parallel.virtual_stages",
                                       "runtime.device",
                                       "data.train",
                                       "data.eval"};
@@ -130,11 +139,15 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
               ElementsAre("data.eval", "data.eval.0.repeat", "optimizer.learning_rate", "optimizer.lr_scheduler_type",
                           "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
                           "train.max_steps", "train.eval_steps"));
-  EXPECT_THAT(keys[Role::kLayout], ElementsAre("parallel.data", "batch.eval_batch_size", "batch.microbatch_tokens",
-                                               "batch.prefix_sharing", "runtime.device", "runtime.backend"));
-  EXPECT_THAT(keys[Role::kOperational], ElementsAre("model.path", "model.config", "reference.path", "reference.store",
-                                                    "data.train.0.path", "data.eval.0.path", "checkpoint.save_steps",
-                                                    "checkpoint.save_total_limit", "output.directory"));
+  EXPECT_THAT(
+      keys[Role::kLayout],
+      ElementsAre("parallel.data", "parallel.pipeline", "parallel.tensor", "parallel.sequence_parallel",
+                  "parallel.schedule", "parallel.virtual_stages", "parallel.layers_per_stage", "batch.eval_batch_size",
+                  "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
+  EXPECT_THAT(keys[Role::kOperational],
+              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "data.train.0.path",
+                          "data.eval.0.path", "checkpoint.save_steps", "checkpoint.save_total_limit",
+                          "runtime.check_level", "runtime.trace", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
@@ -143,6 +156,50 @@ TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
   const std::string text = dump_canonical(config);
   EXPECT_EQ(load_run_config(text, "canonical"), config);
   EXPECT_EQ(dump_canonical(load_run_config(text, "canonical")), text);
+}
+
+/// layers_per_stage as read from the value, with as many stages as it has numbers.
+std::optional<std::vector<int>> layers_per_stage(const std::string& value, int num_stages) {
+  const RunConfig config =
+      load_dpo({"parallel.layers_per_stage=" + value, fmt::format("parallel.pipeline={}", num_stages)});
+  EXPECT_EQ(load_run_config(dump_canonical(config), "canonical"), config) << value;
+  return config.parallel.layers_per_stage;
+}
+
+TEST(RunConfigTest, layers_per_stage_is_auto_or_a_list_or_a_number_alone) {
+  EXPECT_EQ(layers_per_stage("auto", 2), std::nullopt);
+  EXPECT_EQ(layers_per_stage("[1, 2]", 2), (std::vector{1, 2}));
+  EXPECT_EQ(layers_per_stage("3", 1), std::vector{3});
+  EXPECT_EQ(load_dpo().parallel.layers_per_stage, std::nullopt);
+}
+
+TEST(RunConfigTest, a_list_can_go_back_to_auto_and_change_by_element) {
+  const std::string text = kDpoText + "parallel: {pipeline: 2, layers_per_stage: [1, 2]}\n";
+  const auto overridden = [&](const std::string& change) {
+    return load_run_config(text, "run.yaml", std::vector{change}).parallel.layers_per_stage;
+  };
+  EXPECT_EQ(overridden("parallel.layers_per_stage=auto"), std::nullopt);
+  EXPECT_EQ(overridden("parallel.layers_per_stage.1=5"), (std::vector{1, 5}));
+  EXPECT_EQ(message_of(text, {"parallel.layers_per_stage.2=5"}),
+            "--set parallel.layers_per_stage.2=5: parallel.layers_per_stage.2: expected an index from 0 to 1, got 2");
+}
+
+TEST(RunConfigTest, a_wrong_element_of_layers_per_stage_is_named) {
+  const auto message = [](const std::string& value) {
+    return message_of(kDpoText + "parallel: {pipeline: 2, layers_per_stage: " + value + "}\n");
+  };
+  EXPECT_EQ(message("[1, x]"),
+            "run.yaml:5:47: parallel.layers_per_stage.1: expected a whole number, at least 1, got x");
+  EXPECT_EQ(message("[0, 1]"),
+            "run.yaml:5:44: parallel.layers_per_stage.0: expected a whole number, at least 1, got 0");
+  EXPECT_EQ(message("[1, auto]"),
+            "run.yaml:5:47: parallel.layers_per_stage.1: expected a whole number, at least 1, got auto");
+  EXPECT_EQ(message("automatic"),
+            "run.yaml:5:43: parallel.layers_per_stage: expected a whole number, at least 1, or auto, got automatic");
+  EXPECT_EQ(message("\"auto\""),
+            "run.yaml:5:43: parallel.layers_per_stage: expected a whole number, at least 1, or auto, got \"auto\"");
+  EXPECT_EQ(message("null"), "run.yaml:5:43: parallel.layers_per_stage: expected a list, or auto, got null");
+  EXPECT_EQ(message("{a: 1}"), "run.yaml:5:43: parallel.layers_per_stage: expected a list, or auto, got a map");
 }
 
 TEST(RunConfigTest, all_paths_become_absolute) {
@@ -159,8 +216,9 @@ TEST(RunConfigTest, all_paths_become_absolute) {
 
 TEST(RunConfigTest, identity_does_not_depend_on_where_how_long_or_on_how_many_ranks) {
   const RunConfig base = load_dpo();
-  EXPECT_EQ(identity_hash(base), identity_hash(load_dpo({"output.directory=x", "train.max_steps=3", "parallel.data=2",
-                                                         "model.path=moved", "data.eval=eval.h5"})));
+  EXPECT_EQ(identity_hash(base),
+            identity_hash(load_dpo({"output.directory=x", "train.max_steps=3", "parallel.data=2", "parallel.pipeline=2",
+                                    "model.path=moved", "data.eval=eval.h5"})));
   EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"train.seed=18"})));
   EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"objective.beta=0.2"})));
   EXPECT_NE(identity_hash(base), identity_hash(load_dpo({"data.train=[a.h5, b.h5]"})));
