@@ -19,7 +19,7 @@
 #include "collimate/data/microbatch.hpp"
 #include "collimate/model/cost.hpp"
 #include "collimate/nn/logprob_head.hpp"
-#include "collimate/nn/stage.hpp"
+#include "collimate/nn/model_shard.hpp"
 
 namespace collimate {
 namespace {
@@ -50,9 +50,9 @@ ModelSpec bench_spec(const Options& options) {
   return spec;
 }
 
-Stage random_stage(const ModelSpec& spec) {
+ModelShard random_shard(const ModelSpec& spec) {
   at::Generator generator = at::detail::createCPUGenerator(17);
-  return Stage(spec, [&](const LogicalTensor& tensor) {
+  return ModelShard(spec, [&](const LogicalTensor& tensor) {
     if (tensor.shape.size() == 1) return at::ones(tensor.shape);
     return at::randn(tensor.shape, generator, at::TensorOptions()).mul_(spec.initializer_range);
   });
@@ -82,14 +82,14 @@ struct Times {
   [[nodiscard]] double total() const { return forward + head + backward; }
 };
 
-Times run_once(const Stage& stage, const MicroBatch& microbatch) {
-  for (const Parameter& parameter : stage.parameters()) parameter.value.mutable_grad().reset();
+Times run_once(const ModelShard& shard, const MicroBatch& microbatch) {
+  for (const Parameter& parameter : shard.parameters()) parameter.value.mutable_grad().reset();
   auto start = std::chrono::steady_clock::now();
-  const at::Tensor hidden = stage.forward(microbatch);
+  const at::Tensor hidden = shard.stage(0).forward(microbatch);
   const double forward = seconds_since(start);
   start = std::chrono::steady_clock::now();
   const at::Tensor sums =
-      response_log_probs(hidden, stage.head_weight(), microbatch.rows, microbatch.num_responses).sums;
+      response_log_probs(hidden, shard.stage(0).head(), microbatch.rows, microbatch.num_responses).sums;
   const double head = seconds_since(start);
   start = std::chrono::steady_clock::now();
   sums.backward(at::ones_like(sums));
@@ -99,7 +99,7 @@ Times run_once(const Stage& stage, const MicroBatch& microbatch) {
 void run(const Options& options) {
   at::set_num_threads(options.num_threads);
   const ModelSpec spec = bench_spec(options);
-  const Stage stage = random_stage(spec);
+  const ModelShard shard = random_shard(spec);
   const MicroBatch microbatch = bench_microbatch(spec, options);
   const MicroBatchCounts counts = count_microbatch(microbatch, spec.sliding_window);
   const double flops = 3 * forward_flops(spec, {.num_tokens = counts.num_stream_tokens,
@@ -107,9 +107,9 @@ void run(const Options& options) {
                                                 .num_attended_keys = counts.num_attended_keys,
                                                 .num_windowed_keys = counts.num_windowed_keys})
                                .total();
-  (void)run_once(stage, microbatch);
+  (void)run_once(shard, microbatch);
   std::vector<Times> times;
-  for (int i = 0; i < options.num_repeats; ++i) times.push_back(run_once(stage, microbatch));
+  for (int i = 0; i < options.num_repeats; ++i) times.push_back(run_once(shard, microbatch));
   const Times best = *std::ranges::min_element(times, {}, &Times::total);
   const auto pairs = static_cast<double>(microbatch.num_pairs());
   fmt::print("{} parameters, {} pairs, {} tokens, {} labelled rows, {} threads\n", num_parameters(spec),

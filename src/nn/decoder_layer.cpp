@@ -16,6 +16,17 @@ std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::
   return {residual.stream, rms_norm(residual.stream, weight, epsilon)};
 }
 
+namespace {
+
+// The sum of the ranks' partial products, and the bias once.
+at::Tensor sum_partial(const at::Tensor& x, const LinearWeight& layer, const StreamContext& context) {
+  const at::Tensor partial = linear(x, {.weight = layer.weight, .bias = {}}, context.queue);
+  const at::Tensor sum = leave_tensor_axis(partial, context.axis);
+  return layer.bias.defined() ? sum + layer.bias : sum;
+}
+
+}  // namespace
+
 DecoderLayer::DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, const Finder& find)
     : head_dim_(spec.head_dim),
       epsilon_(spec.rms_norm_eps),
@@ -37,11 +48,11 @@ Residual DecoderLayer::forward(const Residual& input, const StreamContext& conte
   const auto [before_attention, attention_input] = normalize(input, attention_norm_, epsilon_);
   const Residual attended{before_attention, attend(attention_input, context)};
   const auto [before_mlp, mlp_input] = normalize(attended, mlp_norm_, epsilon_);
-  return {before_mlp, transform(mlp_input)};
+  return {before_mlp, transform(mlp_input, context)};
 }
 
 at::Tensor DecoderLayer::attend(const at::Tensor& normed, const StreamContext& context) const {
-  std::vector<at::Tensor> qkv = linear(normed, qkv_);
+  std::vector<at::Tensor> qkv = linear(enter_tensor_axis(normed, context.axis), qkv_, context.queue);
   if (q_norm_.defined()) {
     qkv[0] = rms_norm(qkv[0], q_norm_, epsilon_);
     qkv[1] = rms_norm(qkv[1], k_norm_, epsilon_);
@@ -50,12 +61,12 @@ at::Tensor DecoderLayer::attend(const at::Tensor& normed, const StreamContext& c
   const at::Tensor q = heads(apply_rope(qkv[0], context.rope));
   const at::Tensor k = heads(apply_rope(qkv[1], context.rope));
   const at::Tensor out = attention(q, k, heads(qkv[2]), context.segments, window_).out;
-  return linear(out.view({out.size(0), out.size(1) * head_dim_}), attention_output_);
+  return sum_partial(out.view({out.size(0), out.size(1) * head_dim_}), attention_output_, context);
 }
 
-at::Tensor DecoderLayer::transform(const at::Tensor& normed) const {
-  const std::vector<at::Tensor> gate_up = linear(normed, gate_up_);
-  return linear(silu_multiply(gate_up[0], gate_up[1]), down_);
+at::Tensor DecoderLayer::transform(const at::Tensor& normed, const StreamContext& context) const {
+  const std::vector<at::Tensor> gate_up = linear(enter_tensor_axis(normed, context.axis), gate_up_, context.queue);
+  return sum_partial(silu_multiply(gate_up[0], gate_up[1]), down_, context);
 }
 
 }  // namespace collimate

@@ -5,7 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -73,32 +73,82 @@ at::Tensor consume_log_sum_exp(const at::Tensor& logits) {
   return result;
 }
 
+// Where this rank's part of the vocabulary lies, and which labels are in it.
+struct LocalLabels {
+  at::Tensor index;     // int64 [rows], into the part; 0 for labels elsewhere
+  at::Tensor is_local;  // bool [rows]
+};
+
+LocalLabels local_labels(const at::Tensor& labels, std::int64_t vocab_begin, std::int64_t vocab_length) {
+  const at::Tensor index = labels - vocab_begin;
+  const at::Tensor is_local = index.ge(0).logical_and(index.lt(vocab_length));
+  return {.index = index.masked_fill(is_local.logical_not(), 0), .is_local = is_local};
+}
+
 // softmax minus one-hot label of each row, in place: the gradient of the negative log-prob in the logits.
-void consume_to_gradient(const at::Tensor& logits, const at::Tensor& log_sum_exp, const at::Tensor& labels) {
+void consume_to_gradient(const at::Tensor& logits, const at::Tensor& log_sum_exp, const LocalLabels& labels) {
+  const at::Tensor hit = labels.is_local.to(logits.scalar_type()).neg().unsqueeze(1);
+  const at::Tensor index = labels.index.unsqueeze(1);
   detail::for_row_blocks(logits.size(0), logits.size(1), [&](std::int64_t row, std::int64_t count) {
     at::Tensor part = logits.narrow(0, row, count);
     part.sub_(log_sum_exp.narrow(0, row, count).unsqueeze(1)).exp_();
-    part.scatter_add_(1, labels.narrow(0, row, count).unsqueeze(1), at::full({count, 1}, -1, part.options()));
+    part.scatter_add_(1, index.narrow(0, row, count), hit.narrow(0, row, count));
   });
 }
 
+// What each row's log-prob needs, float64 [rows]: from this rank's part of the vocabulary, or from all of it.
+struct RowStatistics {
+  at::Tensor log_sum_exp;
+  at::Tensor label_logit;  // 0 for a label elsewhere
+};
+
+RowStatistics combine_over_vocabulary(const RowStatistics& own, const TensorAxis& axis) {
+  if (axis.size() == 1) return own;
+  const at::Tensor mine = at::stack({own.log_sum_exp, own.label_logit});
+  at::Tensor all = at::empty({axis.size(), 2, own.log_sum_exp.size(0)}, mine.options());
+  axis.group->all_gather(all, mine);
+  return {.log_sum_exp = all.select(1, 0).logsumexp(0), .label_logit = all.select(1, 1).sum(0)};
+}
+
+RowStatistics local_statistics(const at::Tensor& hidden, const HeadShard& head, const RowTensors& rows,
+                               std::int64_t chunk_bytes) {
+  const at::Tensor& weight = head.weight;
+  const std::int64_t num_rows = rows.row.size(0);
+  const RowStatistics result{.log_sum_exp = at::empty({num_rows}, at::kDouble),
+                             .label_logit = at::empty({num_rows}, at::kDouble)};
+  const LocalLabels labels = local_labels(rows.label, head.vocab_begin, weight.size(0));
+  for_chunks(num_rows, weight, chunk_bytes, [&](std::int64_t first, std::int64_t count) {
+    const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
+    const at::Tensor logits = product(hidden.index_select(0, part(rows.row)), weight);
+    const at::Tensor labelled = logits.gather(1, part(labels.index).unsqueeze(1)).squeeze(1);
+    part(result.label_logit).copy_(labelled.mul_(part(labels.is_local)));
+    part(result.log_sum_exp).copy_(consume_log_sum_exp(logits));
+  });
+  return result;
+}
+
+// What the function takes besides tensors that have gradients.
+struct HeadCall {
+  const HeadShard& head;
+  RowTensors rows;
+  std::int64_t num_responses;
+  std::int64_t chunk_bytes;
+};
+
 class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
  public:
+  // `weight` is call.head.weight, where autograd can see it.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& weight,
-                               const RowTensors& rows, std::int64_t num_responses, std::int64_t chunk_bytes) {
-    const std::int64_t num_rows = rows.row.size(0);
-    const at::Tensor tokens = at::empty({num_rows}, at::kDouble);
-    const at::Tensor log_sum_exp = at::empty({num_rows}, hidden.options());
-    for_chunks(num_rows, weight, chunk_bytes, [&](std::int64_t first, std::int64_t count) {
-      const at::Tensor logits = product(hidden.index_select(0, rows.row.narrow(0, first, count)), weight);
-      const at::Tensor labelled = logits.gather(1, rows.label.narrow(0, first, count).unsqueeze(1)).squeeze(1);
-      const at::Tensor chunk_lse = consume_log_sum_exp(logits);
-      log_sum_exp.narrow(0, first, count).copy_(chunk_lse);
-      tokens.narrow(0, first, count).copy_(labelled.to(at::kDouble) - chunk_lse.to(at::kDouble));
-    });
-    const at::Tensor sums = at::zeros({num_responses}, at::kDouble).index_add_(0, rows.response, tokens);
-    ctx->save_for_backward({hidden, weight, rows.row, rows.label, rows.response, log_sum_exp});
-    ctx->saved_data["chunk_bytes"] = chunk_bytes;
+                               const HeadCall& call) {
+    const RowTensors& rows = call.rows;
+    const RowStatistics own = local_statistics(hidden, call.head, rows, call.chunk_bytes);
+    const RowStatistics all = combine_over_vocabulary(own, call.head.axis);
+    const at::Tensor tokens = all.label_logit - all.log_sum_exp;
+    const at::Tensor sums = at::zeros({call.num_responses}, at::kDouble).index_add_(0, rows.response, tokens);
+    ctx->save_for_backward(
+        {hidden, weight, rows.row, rows.label, rows.response, all.log_sum_exp.to(hidden.scalar_type())});
+    ctx->saved_data["chunk_bytes"] = call.chunk_bytes;
+    ctx->saved_data["vocab_begin"] = call.head.vocab_begin;
     ctx->mark_non_differentiable({tokens});
     return {sums, tokens};
   }
@@ -108,6 +158,7 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
     const at::Tensor& hidden = saved[0];
     const at::Tensor& weight = saved[1];
     const RowTensors rows{.row = saved[2], .label = saved[3], .response = saved[4]};
+    const LocalLabels labels = local_labels(rows.label, ctx->saved_data["vocab_begin"].toInt(), weight.size(0));
     const at::Tensor row_grad = grads[0].index_select(0, rows.response).neg().to(hidden.scalar_type()).unsqueeze(1);
     const at::Tensor grad_hidden = at::zeros_like(hidden);
     at::Tensor grad_weight;
@@ -116,25 +167,32 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
                  const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
                  const at::Tensor chunk = hidden.index_select(0, part(rows.row));
                  const at::Tensor logits = product(chunk, weight);
-                 consume_to_gradient(logits, part(saved[5]), part(rows.label));
+                 consume_to_gradient(logits, part(saved[5]), {part(labels.index), part(labels.is_local)});
                  // A row's factor scales the small matrices, not the logits.
                  grad_hidden.index_add_(0, part(rows.row), product(logits, weight.t()).mul_(part(row_grad)));
                  if (ctx->needs_input_grad(1))
                    grad_weight = weight_gradient(logits, chunk * part(row_grad), grad_weight);
                });
     if (!grad_weight.defined()) grad_weight = at::zeros_like(weight);
-    return {grad_hidden, grad_weight, {}, {}, {}};
+    return {grad_hidden, grad_weight, {}};
   }
 };
 
 }  // namespace
 
-ResponseLogProbs response_log_probs(const at::Tensor& hidden, const at::Tensor& weight,
-                                    std::span<const LabelledRow> rows, std::int64_t num_responses,
-                                    const LogProbHeadOptions& options) {
-  check(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1), "hidden and head weight fit");
-  check_rows(rows, hidden.size(0), weight.size(0), num_responses);
-  variable_list outputs = LogProbFunction::apply(hidden, weight, row_tensors(rows), num_responses, options.chunk_bytes);
+HeadShard whole_head(const at::Tensor& weight) {
+  return {.weight = weight, .vocab_begin = 0, .vocab_size = weight.size(0), .axis = {}};
+}
+
+ResponseLogProbs response_log_probs(const at::Tensor& hidden, const HeadShard& head, std::span<const LabelledRow> rows,
+                                    std::int64_t num_responses, const LogProbHeadOptions& options) {
+  check(hidden.dim() == 2 && head.weight.dim() == 2 && hidden.size(1) == head.weight.size(1),
+        "hidden and head weight fit");
+  const at::Tensor all_rows = enter_tensor_axis(hidden, head.axis);
+  check_rows(rows, all_rows.size(0), head.vocab_size, num_responses);
+  const HeadCall call{
+      .head = head, .rows = row_tensors(rows), .num_responses = num_responses, .chunk_bytes = options.chunk_bytes};
+  variable_list outputs = LogProbFunction::apply(all_rows, head.weight, call);
   return {.sums = outputs[0], .tokens = outputs[1]};
 }
 

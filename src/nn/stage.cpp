@@ -2,50 +2,21 @@
 
 #include <algorithm>
 #include <optional>
-#include <string>
-#include <utility>
+#include <string_view>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/tensor.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/nn/decoder_layer.hpp"
+#include "collimate/model/logical_tensor.hpp"
 #include "collimate/nn/rope.hpp"
 
 namespace collimate {
 
-struct Stage::State {
-  ModelSpec spec;
-  StageOptions options;
-  std::vector<Parameter> parameters;
-  std::vector<DecoderLayer> layers;
-  at::Tensor embedding;
-  at::Tensor final_norm;
-  at::Tensor head;
-  at::Tensor inverse_frequencies;
-
-  // The parameter, or an undefined tensor.
-  [[nodiscard]] at::Tensor find(const std::string& name) const {
-    const auto place = std::ranges::find(parameters, name, &Parameter::name);
-    return place == parameters.end() ? at::Tensor() : place->value;
-  }
-};
-
 namespace {
-
-Parameter load_parameter(const LogicalTensor& tensor, const ParameterLoader& loader, const StageOptions& options) {
-  at::Tensor value = loader(tensor);
-  check(value.sizes() == at::IntArrayRef(tensor.shape),
-        fmt::format("{} is loaded as [{}], not as [{}]", tensor.name, fmt::join(value.sizes(), ", "),
-                    fmt::join(tensor.shape, ", ")));
-  value = value.detach().to(options.dtype).contiguous();
-  return {tensor.name, value.requires_grad_(options.trainable)};
-}
 
 void check_stream(const MicroBatch& microbatch, std::int64_t vocab_size) {
   check(microbatch.positions.size() == microbatch.tokens.size(), "every token of a microbatch has a position");
@@ -53,46 +24,71 @@ void check_stream(const MicroBatch& microbatch, std::int64_t vocab_size) {
         "every token of a microbatch is in the vocabulary");
 }
 
-}  // namespace
-
-Stage::Stage(ModelSpec spec, const ParameterLoader& loader, const StageOptions& options)
-    : state_(std::make_unique<State>()) {
-  State& state = *state_;
-  state.spec = std::move(spec);
-  state.options = options;
-  for (const LogicalTensor& tensor : logical_tensors(state.spec)) {
-    state.parameters.push_back(load_parameter(tensor, loader, options));
-  }
-  for (std::int64_t i = 0; i < state.spec.num_layers; ++i) {
-    state.layers.emplace_back(state.spec, i,
-                              [&](std::string_view suffix) { return state.find(layer_tensor_name(i, suffix)); });
-  }
-  state.embedding = state.find(kEmbeddingName);
-  state.final_norm = state.find(kFinalNormName);
-  state.head = state.spec.tie_word_embeddings ? state.embedding : state.find(kHeadName);
-  state.inverse_frequencies = rope_inverse_frequencies(state.spec.rope, state.spec.head_dim);
+// The values, and zeros for the rows that only fill up the stream.
+std::vector<std::int64_t> padded(const std::vector<std::int64_t>& values, std::int64_t num_rows) {
+  std::vector<std::int64_t> result = values;
+  result.resize(static_cast<std::size_t>(num_rows), 0);
+  return result;
 }
 
-Stage::~Stage() = default;
-Stage::Stage(Stage&&) noexcept = default;
-Stage& Stage::operator=(Stage&&) noexcept = default;
+}  // namespace
 
-const ModelSpec& Stage::spec() const { return state_->spec; }
-std::span<const Parameter> Stage::parameters() const { return state_->parameters; }
-const at::Tensor& Stage::head_weight() const { return state_->head; }
-
-at::Tensor Stage::forward(const MicroBatch& microbatch) const {
-  const State& state = *state_;
-  check_stream(microbatch, state.spec.vocab_size);
-  std::optional<at::NoGradGuard> no_grad;
-  if (!state.options.trainable) no_grad.emplace();
-  const RopeTable rope = rope_table(state.inverse_frequencies, microbatch.positions, state.options.dtype);
-  const at::Tensor tokens = at::tensor(at::IntArrayRef(microbatch.tokens), at::kLong);
-  Residual residual{.stream = at::embedding(state.embedding, tokens), .delta = {}};
-  for (const DecoderLayer& layer : state.layers) {
-    residual = layer.forward(residual, {.segments = microbatch.segments, .rope = rope});
+Stage::Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, const TensorAxis& axis,
+             WeightGradientQueue* queue, const StageOptions& options)
+    : part_(part),
+      axis_(axis),
+      queue_(queue),
+      options_(options),
+      hidden_size_(spec.hidden_size),
+      vocabulary_(place_tensor(spec, head_tensor(spec), axis.shard()).range),
+      vocab_size_(spec.vocab_size),
+      epsilon_(spec.rms_norm_eps),
+      inverse_frequencies_(rope_inverse_frequencies(spec.rope, spec.head_dim)) {
+  for (std::int64_t layer = part.layers.begin; layer < part.layers.begin + part.layers.length; ++layer) {
+    layers_.emplace_back(spec, layer, [&](std::string_view suffix) { return find(layer_tensor_name(layer, suffix)); });
   }
-  return normalize(residual, state.final_norm, state.spec.rms_norm_eps).second;
+  if (part.is_first()) embedding_ = find(kEmbeddingName);
+  if (!part.is_last()) return;
+  final_norm_ = find(kFinalNormName);
+  head_ = find(head_tensor(spec).name);
+}
+
+HeadShard Stage::head() const {
+  check(part_.is_last(), "the last stage has the head");
+  return {.weight = head_, .vocab_begin = vocabulary_.begin, .vocab_size = vocab_size_, .axis = axis_};
+}
+
+std::vector<std::int64_t> Stage::boundary_shape(std::int64_t num_tokens) const {
+  return {axis_.residual_rows(num_tokens), hidden_size_};
+}
+
+at::Tensor Stage::embed(const MicroBatch& microbatch) const {
+  check_stream(microbatch, vocab_size_);
+  std::vector<std::int64_t> own = padded(microbatch.tokens, axis_.padded_rows(microbatch.num_stream_tokens()));
+  std::vector<std::int64_t> elsewhere;
+  for (std::size_t row = 0; row < own.size(); ++row) {
+    own[row] -= vocabulary_.begin;
+    if (own[row] >= 0 && own[row] < vocabulary_.length) continue;
+    own[row] = 0;
+    elsewhere.push_back(static_cast<std::int64_t>(row));
+  }
+  at::Tensor rows = at::embedding(embedding_, at::tensor(at::IntArrayRef(own), at::kLong));
+  // Tokens of other ranks give zeros here, and so no gradient.
+  if (!elsewhere.empty()) rows = rows.index_fill(0, at::tensor(at::IntArrayRef(elsewhere), at::kLong), 0.0);
+  return leave_tensor_axis(rows, axis_);
+}
+
+at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input) const {
+  check(input.defined() != part_.is_first(), "every stage but the first takes the output of the one before");
+  std::optional<at::NoGradGuard> no_grad;
+  if (!options_.trainable) no_grad.emplace();
+  const std::int64_t num_rows = axis_.padded_rows(microbatch.num_stream_tokens());
+  const RopeTable rope = rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), options_.dtype);
+  const StreamContext context{.segments = microbatch.segments, .rope = rope, .axis = axis_, .queue = queue_};
+  Residual residual{.stream = part_.is_first() ? embed(microbatch) : input, .delta = {}};
+  for (const DecoderLayer& layer : layers_) residual = layer.forward(residual, context);
+  if (part_.is_last()) return normalize(residual, final_norm_, epsilon_).second;
+  return residual.stream + residual.delta;
 }
 
 }  // namespace collimate

@@ -19,8 +19,8 @@
 #include "collimate/io/output_file.hpp"
 #include "collimate/io/safetensors.hpp"
 #include "collimate/nn/logprob_head.hpp"
+#include "collimate/nn/model_shard.hpp"
 #include "collimate/nn/rope.hpp"
-#include "collimate/nn/stage.hpp"
 #include "collimate/store/model_folder.hpp"
 
 namespace collimate {
@@ -55,9 +55,9 @@ void run_layouts(const Stage& stage, const std::vector<PairTokens>& pairs, const
         build_microbatch(pairs, {.prefix_sharing = prefix_sharing, .responses = Responses::kBoth});
     const at::Tensor hidden = stage.forward(microbatch);
     const ResponseLogProbs log_probs =
-        response_log_probs(hidden, stage.head_weight(), microbatch.rows, microbatch.num_responses);
+        response_log_probs(hidden, stage.head(), microbatch.rows, microbatch.num_responses);
     const std::string prefix = fmt::format("{}.{}.", dtype, prefix_sharing ? "shared" : "apart");
-    results.push_back({prefix + "logits", hidden.matmul(stage.head_weight().t())});
+    results.push_back({prefix + "logits", hidden.matmul(stage.head().weight.t())});
     results.push_back({prefix + "sums", log_probs.sums});
     results.push_back({prefix + "tokens", log_probs.tokens});
   }
@@ -86,10 +86,10 @@ void run(const std::string& model_path, const std::string& request_path, const s
   const auto request = nlohmann::json::parse(std::ifstream(request_path));
   std::vector<NamedTensor> results;
   for (const auto& [name, dtype] : {std::pair("float32", at::kFloat), std::pair("float64", at::kDouble)}) {
-    const Stage stage(folder.spec(),
-                      [&, type = dtype](const LogicalTensor& tensor) { return folder.load(tensor.name, type); },
-                      {.dtype = dtype, .trainable = false});
-    run_layouts(stage, read_pairs(request), name, results);
+    const ModelShard shard(folder.spec(),
+                           [&, type = dtype](const LogicalTensor& tensor) { return folder.load(tensor.name, type); },
+                           {.dtype = dtype, .trainable = false});
+    run_layouts(shard.stage(0), read_pairs(request), name, results);
   }
   std::vector<std::int64_t> positions(request.at("num_rope_positions").get<std::size_t>());
   std::iota(positions.begin(), positions.end(), 0);

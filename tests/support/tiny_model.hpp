@@ -12,7 +12,7 @@
 
 #include "collimate/data/microbatch.hpp"
 #include "collimate/data/pair.hpp"
-#include "collimate/nn/stage.hpp"
+#include "collimate/nn/model_shard.hpp"
 #include "support/tiny_spec.hpp"
 
 namespace collimate::test {

@@ -16,6 +16,7 @@
 #include "collimate/model/spec.hpp"
 #include "collimate/nn/linear.hpp"
 #include "collimate/nn/rope.hpp"
+#include "collimate/nn/tensor_axis.hpp"
 
 namespace collimate {
 
@@ -31,9 +32,12 @@ std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::
 /// What all layers of one forward pass share. Not owned.
 struct StreamContext {
   std::span<const Segment> segments;
-  const RopeTable& rope;
+  const RopeTable& rope;  ///< of all rows of the stream, padding included
+  TensorAxis axis;
+  WeightGradientQueue* queue = nullptr;
 };
 
+/// One rank's part of a layer: its heads and its neurons.
 class DecoderLayer {
  public:
   /// Gives the parameter of a name inside the layer, such as "mlp.up_proj.weight"; undefined if the model has none.
@@ -41,11 +45,12 @@ class DecoderLayer {
 
   DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, const Finder& find);
 
+  /// *Collective* over the tensor axis. Takes and gives this rank's rows of the residual stream.
   [[nodiscard]] Residual forward(const Residual& input, const StreamContext& context) const;
 
  private:
   [[nodiscard]] at::Tensor attend(const at::Tensor& normed, const StreamContext& context) const;
-  [[nodiscard]] at::Tensor transform(const at::Tensor& normed) const;
+  [[nodiscard]] at::Tensor transform(const at::Tensor& normed, const StreamContext& context) const;
 
   std::int64_t head_dim_;
   double epsilon_;

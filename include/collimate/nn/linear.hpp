@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "collimate/nn/weight_gradients.hpp"
+
 namespace collimate {
 
 struct LinearWeight {
@@ -15,8 +17,9 @@ struct LinearWeight {
 };
 
 /// x W_i^T + b_i for each i; `x` is [num_tokens, in]. Differentiable. The results are nobody's saved tensors, so they
-/// may be changed in place.
-std::vector<at::Tensor> linear(const at::Tensor& x, std::span<const LinearWeight> weights);
-at::Tensor linear(const at::Tensor& x, const LinearWeight& weight);
+/// may be changed in place. `queue` takes the weight gradients while it defers; not owned, null for none.
+std::vector<at::Tensor> linear(const at::Tensor& x, std::span<const LinearWeight> weights,
+                               WeightGradientQueue* queue = nullptr);
+at::Tensor linear(const at::Tensor& x, const LinearWeight& weight, WeightGradientQueue* queue = nullptr);
 
 }  // namespace collimate

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "collimate/data/microbatch.hpp"
+#include "collimate/nn/tensor_axis.hpp"
 
 namespace collimate {
 
@@ -20,12 +21,23 @@ struct ResponseLogProbs {
   at::Tensor tokens;  ///< float64 [rows], without gradient: log-prob of each labelled row, in the order given.
 };
 
-/// `hidden` is [num_tokens, hidden_size], `weight` [vocab_size, hidden_size]. A row may occur several times (the last
-/// row of a shared prompt predicts two labels). Log-softmax is taken in float32 or better, sums in float64.
-/// Deterministic for a given chunk size and thread count. Throws InvariantError for a row, label or response out of
-/// range. *Local.*
-ResponseLogProbs response_log_probs(const at::Tensor& hidden, const at::Tensor& weight,
-                                    std::span<const LabelledRow> rows, std::int64_t num_responses,
-                                    const LogProbHeadOptions& options = {});
+/// The head's weight on one rank: its part of [vocab_size, hidden_size], divided by vocabulary over the tensor axis.
+struct HeadShard {
+  at::Tensor weight;
+  std::int64_t vocab_begin = 0;
+  std::int64_t vocab_size = 0;
+  TensorAxis axis;
+};
+
+/// A head that is whole on one rank.
+HeadShard whole_head(const at::Tensor& weight);
+
+/// *Collective* over the tensor axis. `hidden` is this rank's rows of [num_tokens, hidden_size]. A row may occur
+/// several times (the last row of a shared prompt predicts two labels). Log-softmax is taken in float32 or better, sums
+/// in float64; every rank gets the same result. Memory: one chunk of logits, and two numbers a row for each rank.
+/// Deterministic for a given chunk size, thread count and axis. Throws InvariantError for a row, label or response out
+/// of range.
+ResponseLogProbs response_log_probs(const at::Tensor& hidden, const HeadShard& head, std::span<const LabelledRow> rows,
+                                    std::int64_t num_responses, const LogProbHeadOptions& options = {});
 
 }  // namespace collimate

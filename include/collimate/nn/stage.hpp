@@ -1,53 +1,70 @@
 #pragma once
-// Stage: the decoder layers of this rank and their parameters, made from a ModelSpec. It knows streams, not batches:
-// one packed run of tokens goes in, hidden states come out; log-probs are the head's work (nn/logprob_head.hpp).
+// Stage: consecutive decoder layers, the embedding before them if they are the first, the final norm and the head's
+// weight behind them if they are the last. It knows streams, not batches: log-probs are the head's work
+// (nn/logprob_head.hpp).
 
 #include <functional>
-#include <memory>
-#include <span>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 
 #include "collimate/data/microbatch.hpp"
-#include "collimate/model/logical_tensor.hpp"
 #include "collimate/model/spec.hpp"
-#include "collimate/nn/parameter.hpp"
+#include "collimate/model/stage_split.hpp"
+#include "collimate/nn/decoder_layer.hpp"
+#include "collimate/nn/logprob_head.hpp"
+#include "collimate/nn/tensor_axis.hpp"
+#include "collimate/nn/weight_gradients.hpp"
 
 namespace collimate {
-
-/// Gives the whole tensor of a name, in its logical shape; any dtype. It is converted, and copied only if that needs
-/// it.
-using ParameterLoader = std::function<at::Tensor(const LogicalTensor&)>;
 
 struct StageOptions {
   at::ScalarType dtype = at::kFloat;  ///< Of parameters and computation: kFloat or kDouble.
   bool trainable = true;              ///< false: parameters take no gradient and forward keeps nothing for a backward.
 };
 
+/// One stage of the pipeline on one rank of the tensor axis. Holds its parameters together with the ModelShard that
+/// made it.
 class Stage {
  public:
-  /// Loads every parameter of `spec`. Throws InvariantError if the loader gives another shape. *Local.*
-  Stage(ModelSpec spec, const ParameterLoader& loader, const StageOptions& options = {});
-  ~Stage();
-  Stage(Stage&&) noexcept;
-  Stage& operator=(Stage&&) noexcept;
+  /// Gives this rank's part of a parameter; undefined if the model has none of that name.
+  using Finder = std::function<at::Tensor(const std::string& name)>;
 
-  [[nodiscard]] const ModelSpec& spec() const;
-  /// In the order of logical_tensors(spec()). The tensors are shared with the stage: an optimizer updates them in
-  /// place.
-  [[nodiscard]] std::span<const Parameter> parameters() const;
-  /// Weight of the head, [vocab_size, hidden_size]: the embedding's own tensor when the two are tied.
-  [[nodiscard]] const at::Tensor& head_weight() const;
+  /// `queue` takes weight gradients while it defers; not owned, like the axis's group.
+  Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, const TensorAxis& axis,
+        WeightGradientQueue* queue, const StageOptions& options);
 
-  /// Hidden states after the final norm, [num_tokens, hidden_size], with autograd history if the stage is trainable. An
-  /// empty stream gives [0, hidden_size]. Throws InvariantError if a token is outside the vocabulary. *Local.*
-  [[nodiscard]] at::Tensor forward(const MicroBatch& microbatch) const;
+  [[nodiscard]] const StagePart& part() const noexcept { return part_; }
+  [[nodiscard]] const TensorAxis& axis() const noexcept { return axis_; }
+  /// This rank's part of the head; only the last stage has one.
+  [[nodiscard]] HeadShard head() const;
+  /// Shape of what goes from stage to stage for a stream of `num_tokens`.
+  [[nodiscard]] std::vector<std::int64_t> boundary_shape(std::int64_t num_tokens) const;
+
+  /// *Collective* over the tensor axis. This rank's rows [residual rows, hidden_size] of the stream behind the stage's
+  /// layers; behind the last stage, after the final norm. `input` is the output of the stage before, undefined for the
+  /// first. With autograd history if the stage is trainable. Throws InvariantError if a token is outside the
+  /// vocabulary.
+  [[nodiscard]] at::Tensor forward(const MicroBatch& microbatch, const at::Tensor& input = {}) const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  [[nodiscard]] at::Tensor embed(const MicroBatch& microbatch) const;
+
+  StagePart part_;
+  TensorAxis axis_;
+  WeightGradientQueue* queue_;
+  StageOptions options_;
+  std::int64_t hidden_size_;
+  ShardRange vocabulary_;  // of this rank
+  std::int64_t vocab_size_;
+  double epsilon_;
+  std::vector<DecoderLayer> layers_;
+  at::Tensor embedding_;
+  at::Tensor final_norm_;
+  at::Tensor head_;
+  at::Tensor inverse_frequencies_;
 };
 
 }  // namespace collimate

@@ -40,14 +40,16 @@ TEST(LogProbHeadTest, equals_dense_log_softmax_for_every_chunk_size) {
     SCOPED_TRACE(chunk_rows);
     const LogProbHeadOptions options{.chunk_bytes = chunk_rows * kVocab * 8 + 1};
     test::expect_same(
-        [&](const Tensors& in) { return Tensors{response_log_probs(in[0], in[1], kRows, kResponses, options).sums}; },
+        [&](const Tensors& in) {
+          return Tensors{response_log_probs(in[0], whole_head(in[1]), kRows, kResponses, options).sums};
+        },
         [&](const Tensors& in) { return Tensors{dense_sums(in[0], in[1])}; }, hidden_and_weight());
   }
 }
 
 TEST(LogProbHeadTest, gives_each_token_in_the_order_of_the_rows) {
   const Tensors in = hidden_and_weight();
-  const ResponseLogProbs got = response_log_probs(in[0], in[1].clone().requires_grad_(), kRows, kResponses);
+  const ResponseLogProbs got = response_log_probs(in[0], whole_head(in[1].clone().requires_grad_()), kRows, kResponses);
   EXPECT_LE(test::relative_difference(got.tokens, dense_tokens(in[0], in[1])), 1e-13);
   EXPECT_FALSE(got.tokens.requires_grad());
   EXPECT_EQ(got.tokens.scalar_type(), at::kDouble);
@@ -57,7 +59,7 @@ TEST(LogProbHeadTest, float32_logits_of_large_size_stay_exact) {
   Tensors in = hidden_and_weight();
   const Tensors large{in[0] * 60, in[1] * 3};
   const at::Tensor hidden = large[0].to(at::kFloat).requires_grad_();
-  const at::Tensor sums = response_log_probs(hidden, large[1].to(at::kFloat), kRows, kResponses).sums;
+  const at::Tensor sums = response_log_probs(hidden, whole_head(large[1].to(at::kFloat)), kRows, kResponses).sums;
   EXPECT_EQ(sums.scalar_type(), at::kDouble);
   EXPECT_LE(test::relative_difference(sums.detach(), dense_sums(large[0], large[1])), 1e-5);
   sums.sum().backward();
@@ -69,7 +71,7 @@ TEST(LogProbHeadTest, is_the_same_to_the_bit_every_time) {
   const auto run = [&] {
     const at::Tensor weight = in[1].to(at::kFloat).requires_grad_();
     const LogProbHeadOptions options{.chunk_bytes = 3 * kVocab * 4};
-    response_log_probs(in[0].to(at::kFloat), weight, kRows, kResponses, options).sums.sum().backward();
+    response_log_probs(in[0].to(at::kFloat), whole_head(weight), kRows, kResponses, options).sums.sum().backward();
     return weight.grad();
   };
   EXPECT_TRUE(at::equal(run(), run()));
@@ -78,7 +80,7 @@ TEST(LogProbHeadTest, is_the_same_to_the_bit_every_time) {
 TEST(LogProbHeadTest, no_rows_give_zero_sums_and_zero_gradients) {
   const Tensors in = hidden_and_weight();
   const at::Tensor weight = in[1].clone().requires_grad_();
-  const at::Tensor sums = response_log_probs(in[0], weight, {}, 2).sums;
+  const at::Tensor sums = response_log_probs(in[0], whole_head(weight), {}, 2).sums;
   EXPECT_TRUE(at::equal(sums, at::zeros({2}, at::kDouble)));
   sums.sum().backward();
   EXPECT_TRUE(at::equal(weight.grad(), at::zeros_like(weight)));
@@ -88,7 +90,7 @@ TEST(LogProbHeadTest, refuses_rows_labels_and_responses_out_of_range) {
   const Tensors in = hidden_and_weight();
   for (const LabelledRow& wrong :
        {LabelledRow{12, 0, 0}, LabelledRow{-1, 0, 0}, LabelledRow{0, kVocab, 0}, LabelledRow{0, 0, kResponses}}) {
-    EXPECT_THROW(response_log_probs(in[0], in[1], std::span(&wrong, 1), kResponses), InvariantError);
+    EXPECT_THROW(response_log_probs(in[0], whole_head(in[1]), std::span(&wrong, 1), kResponses), InvariantError);
   }
 }
 

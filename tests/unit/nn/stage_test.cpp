@@ -1,5 +1,3 @@
-#include "collimate/nn/stage.hpp"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -9,6 +7,7 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/nn/logprob_head.hpp"
+#include "collimate/nn/model_shard.hpp"
 #include "naive_decoder.hpp"
 #include "support/tiny_model.hpp"
 
@@ -30,32 +29,32 @@ at::Tensor response_factors(std::int64_t count) { return at::arange(count, at::k
 // Sums and gradients of all pairs laid out in microbatches of `pairs_per_microbatch`.
 Result run_packed(const ModelSpec& spec, const std::vector<PairTokens>& pairs, const PairLayout& layout,
                   std::size_t pairs_per_microbatch) {
-  const Stage stage(spec, test::random_weights(5), {.dtype = at::kDouble});
+  const ModelShard shard(spec, test::random_weights(5), {.dtype = at::kDouble});
   const at::Tensor factors = response_factors(2 * static_cast<std::int64_t>(pairs.size()));
   std::vector<at::Tensor> sums;
   std::int64_t first_response = 0;
   for (std::size_t i = 0; i < pairs.size(); i += pairs_per_microbatch) {
     const std::size_t count = std::min(pairs_per_microbatch, pairs.size() - i);
     const MicroBatch microbatch = build_microbatch(std::span(pairs).subspan(i, count), layout);
-    const at::Tensor part =
-        response_log_probs(stage.forward(microbatch), stage.head_weight(), microbatch.rows, microbatch.num_responses)
-            .sums;
+    const at::Tensor part = response_log_probs(shard.stage(0).forward(microbatch), shard.stage(0).head(),
+                                               microbatch.rows, microbatch.num_responses)
+                                .sums;
     part.backward(factors.narrow(0, first_response, microbatch.num_responses));
     sums.push_back(part.detach());
     first_response += microbatch.num_responses;
   }
   Result result{.sums = at::cat(sums), .grads = {}};
-  for (const Parameter& parameter : stage.parameters()) result.grads.push_back(parameter.value.grad());
+  for (const Parameter& parameter : shard.parameters()) result.grads.push_back(parameter.value.grad());
   return result;
 }
 
 Result run_naive(const ModelSpec& spec, const std::vector<PairTokens>& pairs, std::vector<std::string>& names) {
-  const Stage stage(spec, test::random_weights(5), {.dtype = at::kDouble});
-  const test::NaiveDecoder naive(spec, stage.parameters());
+  const ModelShard shard(spec, test::random_weights(5), {.dtype = at::kDouble});
+  const test::NaiveDecoder naive(spec, shard.parameters());
   const at::Tensor sums = naive.response_sums(pairs);
   sums.backward(response_factors(sums.numel()));
   Result result{.sums = sums.detach(), .grads = {}};
-  for (const Parameter& parameter : stage.parameters()) {
+  for (const Parameter& parameter : shard.parameters()) {
     names.push_back(parameter.name);
     result.grads.push_back(naive.parameter(parameter.name).grad());
   }
@@ -123,7 +122,7 @@ TEST(StageTest, float32_agrees_with_float64_to_its_precision) {
   const std::vector<PairTokens> pairs = test::random_pairs(kLengths, spec.vocab_size, 3);
   const MicroBatch microbatch = build_microbatch(pairs, {});
   const auto hidden = [&](at::ScalarType dtype) {
-    return Stage(spec, test::random_weights(5), {.dtype = dtype}).forward(microbatch).detach();
+    return ModelShard(spec, test::random_weights(5), {.dtype = dtype}).stage(0).forward(microbatch).detach();
   };
   EXPECT_EQ(hidden(at::kFloat).scalar_type(), at::kFloat);
   EXPECT_LE(relative_difference(hidden(at::kFloat), hidden(at::kDouble)), 2e-6);
@@ -132,13 +131,13 @@ TEST(StageTest, float32_agrees_with_float64_to_its_precision) {
 TEST(StageTest, an_empty_microbatch_has_no_rows_and_zero_gradients) {
   const ModelSpec spec = test::tiny_spec_with_all_options();
   for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
-    const Stage stage(spec, test::random_weights(5), {.dtype = dtype});
-    const at::Tensor hidden = stage.forward(build_microbatch({}, {}));
+    const ModelShard shard(spec, test::random_weights(5), {.dtype = dtype});
+    const at::Tensor hidden = shard.stage(0).forward(build_microbatch({}, {}));
     EXPECT_EQ(hidden.sizes(), at::IntArrayRef({0, spec.hidden_size}));
-    const at::Tensor sums = response_log_probs(hidden, stage.head_weight(), {}, 0).sums;
+    const at::Tensor sums = response_log_probs(hidden, shard.stage(0).head(), {}, 0).sums;
     EXPECT_EQ(sums.numel(), 0);
     sums.backward(at::zeros({0}, at::kDouble));
-    for (const Parameter& parameter : stage.parameters()) {
+    for (const Parameter& parameter : shard.parameters()) {
       ASSERT_TRUE(parameter.value.grad().defined()) << parameter.name;
       EXPECT_EQ(parameter.value.grad().abs().sum().item<double>(), 0) << parameter.name;
     }
@@ -147,43 +146,43 @@ TEST(StageTest, an_empty_microbatch_has_no_rows_and_zero_gradients) {
 
 TEST(StageTest, parameters_stand_in_the_order_of_the_logical_tensors) {
   const ModelSpec spec = test::tiny_spec_with_all_options();
-  const Stage stage(spec, test::random_weights(5), {});
+  const ModelShard shard(spec, test::random_weights(5), {});
   const std::vector<LogicalTensor> tensors = logical_tensors(spec);
-  ASSERT_EQ(stage.parameters().size(), tensors.size());
+  ASSERT_EQ(shard.parameters().size(), tensors.size());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    EXPECT_EQ(stage.parameters()[i].name, tensors[i].name);
-    EXPECT_EQ(stage.parameters()[i].value.sizes(), at::IntArrayRef(tensors[i].shape));
-    EXPECT_TRUE(stage.parameters()[i].value.is_leaf() && stage.parameters()[i].value.requires_grad());
+    EXPECT_EQ(shard.parameters()[i].name, tensors[i].name);
+    EXPECT_EQ(shard.parameters()[i].value.sizes(), at::IntArrayRef(tensors[i].shape));
+    EXPECT_TRUE(shard.parameters()[i].value.is_leaf() && shard.parameters()[i].value.requires_grad());
   }
-  EXPECT_TRUE(stage.head_weight().is_same(stage.parameters()[0].value)) << "tied";
+  EXPECT_TRUE(shard.stage(0).head().weight.is_same(shard.parameters()[0].value)) << "tied";
 }
 
 TEST(StageTest, a_frozen_stage_keeps_no_history) {
   const ModelSpec spec = test::tiny_spec();
-  const Stage stage(spec, test::random_weights(5), {.dtype = at::kFloat, .trainable = false});
+  const ModelShard shard(spec, test::random_weights(5), {.dtype = at::kFloat, .trainable = false});
   const MicroBatch microbatch = build_microbatch(test::random_pairs(kLengths, spec.vocab_size, 3), {});
-  const at::Tensor hidden = stage.forward(microbatch);
+  const at::Tensor hidden = shard.stage(0).forward(microbatch);
   EXPECT_FALSE(hidden.requires_grad());
-  EXPECT_FALSE(
-      response_log_probs(hidden, stage.head_weight(), microbatch.rows, microbatch.num_responses).sums.requires_grad());
+  EXPECT_FALSE(response_log_probs(hidden, shard.stage(0).head(), microbatch.rows, microbatch.num_responses)
+                   .sums.requires_grad());
 }
 
 TEST(StageTest, forward_does_the_same_twice_and_leaves_the_parameters_alone) {
   const ModelSpec spec = test::tiny_spec_with_all_options();
-  const Stage stage(spec, test::random_weights(5), {});
-  const at::Tensor before = stage.parameters()[0].value.detach().clone();
+  const ModelShard shard(spec, test::random_weights(5), {});
+  const at::Tensor before = shard.parameters()[0].value.detach().clone();
   const MicroBatch microbatch = build_microbatch(test::random_pairs(kLengths, spec.vocab_size, 3), {});
-  EXPECT_TRUE(at::equal(stage.forward(microbatch), stage.forward(microbatch)));
-  EXPECT_TRUE(at::equal(stage.parameters()[0].value, before));
+  EXPECT_TRUE(at::equal(shard.stage(0).forward(microbatch), shard.stage(0).forward(microbatch)));
+  EXPECT_TRUE(at::equal(shard.parameters()[0].value, before));
 }
 
 TEST(StageTest, refuses_a_wrong_shape_and_a_token_outside_the_vocabulary) {
   const ModelSpec spec = test::tiny_spec();
-  EXPECT_THROW(Stage(spec, [](const LogicalTensor&) { return at::zeros({3}); }), InvariantError);
-  const Stage stage(spec, test::random_weights(5), {});
+  EXPECT_THROW(ModelShard(spec, [](const LogicalTensor&) { return at::zeros({3}); }), InvariantError);
+  const ModelShard shard(spec, test::random_weights(5), {});
   MicroBatch microbatch = build_microbatch(test::random_pairs(kLengths, spec.vocab_size, 3), {});
   microbatch.tokens[2] = spec.vocab_size;
-  EXPECT_THROW((void)stage.forward(microbatch), InvariantError);
+  EXPECT_THROW((void)shard.stage(0).forward(microbatch), InvariantError);
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+#pragma once
+// ModelShard: everything that one rank holds of a model: its stages, and the parameters behind them.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "collimate/model/rank_tensors.hpp"
+#include "collimate/nn/parameter.hpp"
+#include "collimate/nn/stage.hpp"
+
+namespace collimate {
+
+/// Gives the whole tensor of a name, in its logical shape; any dtype. The rank's part is copied out of it.
+using ParameterLoader = std::function<at::Tensor(const LogicalTensor&)>;
+
+/// Which part of the model a rank holds.
+struct ShardLayout {
+  PipelineLayout pipeline;
+  int pp_rank = 0;
+  TensorAxis axis;
+};
+
+class ModelShard {
+ public:
+  /// Loads this rank's part of every parameter. Throws InvariantError if the loader gives another shape. *Local.* The
+  /// axis's group must outlive the shard.
+  ModelShard(ModelSpec spec, ShardLayout layout, const ParameterLoader& loader, const StageOptions& options = {});
+  /// The whole model on this rank.
+  ModelShard(const ModelSpec& spec, const ParameterLoader& loader, const StageOptions& options = {});
+  ~ModelShard();
+  ModelShard(ModelShard&&) noexcept;
+  ModelShard& operator=(ModelShard&&) noexcept;
+
+  [[nodiscard]] const ModelSpec& spec() const;
+  [[nodiscard]] const ShardLayout& layout() const;
+  [[nodiscard]] const StageOptions& options() const;
+  /// In the order of rank_tensors(). The tensors are shared with the stages: an optimizer updates them in place.
+  [[nodiscard]] std::span<const Parameter> parameters() const;
+  /// A stage by its index in the pipeline. Throws InvariantError if it is another rank's.
+  [[nodiscard]] const Stage& stage(int stage_index) const;
+  /// Takes the weight gradients of all stages while it defers.
+  [[nodiscard]] WeightGradientQueue& queue() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,50 @@
+#pragma once
+// Weight gradients apart from input gradients: a backward pass may leave the products of weight gradients for later, to
+// fill what would be a bubble in the pipeline (Qi et al., "Zero Bubble Pipeline Parallelism", ICLR 2024).
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace collimate {
+
+/// Keeps the products of weight gradients while a backward pass defers them, and adds them to the parameters' gradients
+/// when they are asked for. Used by one thread. *Local.*
+class WeightGradientQueue {
+ public:
+  /// What is left for later is kept under (stage, microbatch).
+  using Key = std::pair<int, int>;
+
+  /// From now on layers leave their products here, under `key`, instead of computing them.
+  void defer(Key key) {
+    key_ = key;
+    is_deferring_ = true;
+  }
+  /// From now on layers compute their products themselves again.
+  void stop_deferring() { is_deferring_ = false; }
+  [[nodiscard]] bool is_deferring() const { return is_deferring_; }
+
+  /// Leaves grad^T x, to be added to `weight`'s gradient; `grad` is [rows, out], `x` [rows, in].
+  void leave(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x);
+
+  /// Computes what was left under `key`, in the order in which it came, and lets go of its tensors.
+  void run(Key key);
+  [[nodiscard]] bool is_empty() const { return left_.empty(); }
+  /// Forgets what was left, after a step that failed.
+  void clear();
+
+ private:
+  struct Product {
+    at::Tensor weight;
+    at::Tensor grad;
+    at::Tensor x;
+  };
+
+  bool is_deferring_ = false;
+  Key key_{};
+  std::map<Key, std::vector<Product>> left_;
+};
+
+}  // namespace collimate

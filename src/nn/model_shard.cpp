@@ -1,0 +1,80 @@
+#include "collimate/nn/model_shard.hpp"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "collimate/base/error.hpp"
+
+namespace collimate {
+
+struct ModelShard::State {
+  ModelSpec spec;
+  ShardLayout layout;
+  StageOptions options;
+  std::vector<Parameter> parameters;
+  WeightGradientQueue queue;
+  std::vector<Stage> stages;
+};
+
+namespace {
+
+Parameter load_parameter(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options) {
+  const LogicalTensor& tensor = placed.tensor;
+  const Placement& placement = placed.placement;
+  const at::Tensor whole = loader(tensor);
+  check(whole.sizes() == at::IntArrayRef(tensor.shape),
+        fmt::format("{} is loaded as [{}], not as [{}]", tensor.name, fmt::join(whole.sizes(), ", "),
+                    fmt::join(tensor.shape, ", ")));
+  at::Tensor value = part_of(whole, placement).detach().to(options.dtype);
+  // A part must not keep the whole alive.
+  const bool is_view = placement.dim >= 0 && value.is_alias_of(whole);
+  value = is_view ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
+  return {.name = tensor.name, .value = value.requires_grad_(options.trainable), .placement = placement};
+}
+
+}  // namespace
+
+ModelShard::ModelShard(ModelSpec spec, ShardLayout layout, const ParameterLoader& loader, const StageOptions& options)
+    : state_(std::make_unique<State>()) {
+  State& state = *state_;
+  state.spec = std::move(spec);
+  state.layout = std::move(layout);
+  state.options = options;
+  const ShardLayout& own = state.layout;
+  for (const PlacedTensor& placed : rank_tensors(state.spec, own.pipeline, own.pp_rank, own.axis.shard())) {
+    state.parameters.push_back(load_parameter(placed, loader, options));
+  }
+  const auto find = [&](const std::string& name) {
+    const auto place = std::ranges::find(state.parameters, name, &Parameter::name);
+    return place == state.parameters.end() ? at::Tensor() : place->value;
+  };
+  for (const StagePart& part : own.pipeline.stages_of(own.pp_rank)) {
+    state.stages.emplace_back(state.spec, part, find, own.axis, &state.queue, options);
+  }
+}
+
+ModelShard::ModelShard(const ModelSpec& spec, const ParameterLoader& loader, const StageOptions& options)
+    : ModelShard(spec, {.pipeline = one_stage(spec), .pp_rank = 0, .axis = {}}, loader, options) {}
+
+ModelShard::~ModelShard() = default;
+ModelShard::ModelShard(ModelShard&&) noexcept = default;
+ModelShard& ModelShard::operator=(ModelShard&&) noexcept = default;
+
+const ModelSpec& ModelShard::spec() const { return state_->spec; }
+const ShardLayout& ModelShard::layout() const { return state_->layout; }
+const StageOptions& ModelShard::options() const { return state_->options; }
+std::span<const Parameter> ModelShard::parameters() const { return state_->parameters; }
+WeightGradientQueue& ModelShard::queue() const { return state_->queue; }
+
+const Stage& ModelShard::stage(int stage_index) const {
+  const auto place =
+      std::ranges::find(state_->stages, stage_index, [](const Stage& stage) { return stage.part().stage_index; });
+  check(place != state_->stages.end(), "the stage is this rank's");
+  return *place;
+}
+
+}  // namespace collimate
