@@ -6,6 +6,7 @@
 #include "collimate/base/log.hpp"
 #include "collimate/config/load.hpp"
 #include "collimate/data/sampler.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/job/output_folder.hpp"
 #include "collimate/job/run_config.hpp"
@@ -85,8 +86,8 @@ ExitCode run_check(const CheckOptions& options) {
   const Log log;
   const std::string& file = options.config.file;
   const RunConfig config = load_run_config(read_config_file(file), file, options.config.overrides);
-  mesh_shape(config.parallel, options.num_ranks);
-  const auto model = open_model_source(config.model);
+  mesh_shape(config.parallel, options.num_ranks.value_or(default_num_ranks(config.parallel)));
+  const auto model = open_divided_model(config.model, config.parallel);
   const RunData data = open_data(config, *model);
   scan_data(data, model->spec().vocab_size, 0, 1);
   OutputFolder::inspect(config);

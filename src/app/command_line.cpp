@@ -33,6 +33,14 @@ void add_verbs(CLI::App& app, Command& chosen) {
              add_config(verb, options.config);
              verb.add_option("--ranks", options.num_ranks, "ranks the run is meant for")->check(CLI::PositiveNumber);
            });
+  add_verb(app, chosen, "plan", "show how the ranks share the work, and in what order", run_plan,
+           [](CLI::App& verb, PlanOptions& options) {
+             add_config(verb, options.config);
+             verb.add_option("--ranks", options.num_ranks, "ranks the run is meant for")->check(CLI::PositiveNumber);
+             verb.add_option("--microbatches", options.num_microbatches, "instead of those of the first step")
+                 ->check(CLI::PositiveNumber);
+             verb.add_option("--schedule-svg", options.schedule_svg, "file for a picture of the schedule");
+           });
   add_verb(app, chosen, "reference", "score the pairs that the reference store lacks", run_reference, add_config);
   add_verb(app, chosen, "train", "train the policy", run_train, [](CLI::App& verb, TrainOptions& options) {
     add_config(verb, options.config);

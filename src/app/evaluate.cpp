@@ -5,7 +5,7 @@
 
 #include "checkpoint_choice.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/evaluator.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "session.hpp"
@@ -30,22 +30,24 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     Communicator& world = session.mesh.world();
     const auto model = make_agreed(world, [&] {
       if (config.data.eval.empty()) throw InputError("data.eval is empty; evaluate needs an evaluation set");
-      return open_model_source(config.model);
+      return open_divided_model(config.model, config.parallel);
     });
     const RunData data = open_scanned_data(config, *model, world);
     const auto reference = open_needed_reference(config, data, std::nullopt, world, options.config.file);
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
-    const Stage stage = make_agreed(world, [&] {
-      return checkpoint ? build_stage(model->spec(), *checkpoint, config.model.dtype, StageUse::kForwardOnly)
-                        : build_stage(*model, config.model.dtype, StageUse::kForwardOnly);
+    const ModelShard shard = make_agreed(world, [&] {
+      const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);
+      return checkpoint ? build_shard(model->spec(), *checkpoint, layout, config.model.dtype, ShardUse::kForwardOnly)
+                        : build_shard(*model, layout, config.model.dtype, ShardUse::kForwardOnly);
     });
     const Objective objective(config.objective);
     const PackingOptions packing =
         packing_options(config.batch, session.mesh.shape(), model->spec(), needed_responses(objective.needs()));
     const BatchSource source(*data.eval, packing, session.mesh.coordinate().dp_rank);
-    const Evaluator evaluator(source, objective, reference ? &*reference : nullptr, session.mesh.data(),
+    ModelPass pass(shard, session.mesh, config.parallel);
+    const Evaluator evaluator(source, objective, reference ? &*reference : nullptr, world,
                               config.batch.eval_batch_size);
-    const EvaluationReport report = evaluator.evaluate(stage);
+    const EvaluationReport report = evaluator.evaluate(pass);
     if (world.rank() == 0) print_report(report, checkpoint ? checkpoint->state().step : 0);
     return ExitCode::kDone;
   });

@@ -3,7 +3,7 @@
 #include "checkpoint_choice.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/config/enum_names.hpp"
-#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/store/model_source.hpp"
 #include "session.hpp"
 

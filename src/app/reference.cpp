@@ -3,7 +3,7 @@
 #include <set>
 
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/progress.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/engine/scorer.hpp"
@@ -43,7 +43,7 @@ Job open_job(const Session& session) {
   auto model = make_agreed(world, [&] {
     if (!config.reference.store)
       throw InputError("reference.store is not set; give the file to write, as out/reference.h5");
-    return open_model_source(reference_model(config));
+    return open_divided_model(reference_model(config), config.parallel);
   });
   RunData data = open_scanned_data(config, *model, world);
   const ReferenceIdentity identity = reference_identity(config, model_fingerprints(*model, world), data.train);
@@ -62,7 +62,7 @@ std::vector<std::uint64_t> missing_pairs(const Job& job, const PreferenceDataset
   return pairs;
 }
 
-std::vector<ReferenceRow> score(const Job& job, const Stage& stage, const PreferenceDataset& dataset,
+std::vector<ReferenceRow> score(const Job& job, ModelPass& pass, const PreferenceDataset& dataset,
                                 std::span<const std::uint64_t> pairs) {
   const Session& session = job.session;
   const BatchSource source(
@@ -75,7 +75,7 @@ std::vector<ReferenceRow> score(const Job& job, const Stage& stage, const Prefer
     session.log.info("scored {}/{} pairs  pairs/s {:.2f}  left {}", num_scored, pairs.size(), rate,
                      clock_text(static_cast<double>(pairs.size() - num_scored) / rate));
   };
-  return score_pairs(stage, source, pairs, kBlockPairs, session.mesh.data(), progress);
+  return score_pairs(pass, source, pairs, kBlockPairs, session.mesh.world(), progress);
 }
 
 void write_store(const Job& job, std::vector<ReferenceRow> rows) {
@@ -99,11 +99,14 @@ ExitCode run_reference(const ConfigOptions& options) {
       session.log.info("{} has every pair already", job.store_path);
       return ExitCode::kDone;
     }
-    const Stage stage = make_agreed(
-        session.mesh.world(), [&] { return build_stage(*job.model, job.identity.dtype, StageUse::kForwardOnly); });
-    std::vector<ReferenceRow> rows = score(job, stage, job.data.train, train);
+    const ModelShard shard = make_agreed(session.mesh.world(), [&] {
+      const ShardLayout layout = shard_layout(session.config.parallel, job.model->spec(), session.mesh);
+      return build_shard(*job.model, layout, job.identity.dtype, ShardUse::kForwardOnly);
+    });
+    ModelPass pass(shard, session.mesh, session.config.parallel);
+    std::vector<ReferenceRow> rows = score(job, pass, job.data.train, train);
     if (!eval.empty()) {
-      const std::vector<ReferenceRow> more = score(job, stage, *job.data.eval, eval);
+      const std::vector<ReferenceRow> more = score(job, pass, *job.data.eval, eval);
       rows.insert(rows.end(), more.begin(), more.end());
     }
     const std::size_t num_rows = rows.size();

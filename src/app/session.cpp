@@ -1,6 +1,8 @@
 #include "session.hpp"
 
 #include "collimate/comm/agreement.hpp"
+#include "collimate/comm/backends.hpp"
+#include "collimate/comm/failure_channel.hpp"
 #include "collimate/config/load.hpp"
 #include "collimate/job/run_config.hpp"
 #include "collimate/mesh/mesh_shape.hpp"
@@ -16,36 +18,53 @@ RunConfig read_config(const ConfigOptions& options, Communicator& world) {
   return make_agreed(world, [&] { return load_run_config(text, options.file, options.overrides); });
 }
 
-ExitCode run_verb(const ConfigOptions& options, const MpiEnvironment& environment, const Log& log,
+// The backend carries tensors of a GPU; the layers have no kernels for one yet.
+void require_layers(const RuntimeConfig& config) {
+  if (config.device == DeviceType::kCpu) return;
+  throw InputError("runtime.device: cuda: the layers of this version compute on the CPU only; set runtime.device: cpu");
+}
+
+ExitCode run_verb(const ConfigOptions& options, MpiEnvironment& environment, Communicator& world, const Log& log,
                   const std::function<ExitCode(const Session&)>& verb) {
-  const auto world = environment.make_group("world");
-  const RunConfig config = read_config(options, *world);
-  const MeshShape shape = make_agreed(*world, [&] { return mesh_shape(config.parallel, environment.world_size()); });
-  ProcessMesh mesh(environment, shape);
+  const RunConfig config = read_config(options, world);
+  const MeshShape shape = make_agreed(world, [&] {
+    require_device(config.runtime);
+    require_layers(config.runtime);
+    return mesh_shape(config.parallel, environment.world_size());
+  });
+  const auto tensors = make_group_factory(config.runtime, environment);
+  ProcessMesh mesh(environment, *tensors, shape);
+  mesh.for_each_group([&](Communicator& group) { group.set_check_level(config.runtime.check_level); });
   return verb({.config = config, .mesh = mesh, .log = log});
 }
 
 // The other ranks may be waiting in a collective that this one will never enter.
-ExitCode end_job(const MpiEnvironment& environment, const Log& log, const char* message, ExitCode code) {
+ExitCode end_job(FailureChannel& channel, const Communicator& world, const Log& log, const char* message,
+                 ExitCode code) {
+  if (world.size() > 1) channel.report_and_wait(message, code);
   log.error("{}", message);
-  if (environment.world_size() > 1) MpiEnvironment::abort_job(code);
   return code;
 }
 
 }  // namespace
 
 ExitCode run_session(const ConfigOptions& options, const std::function<ExitCode(const Session&)>& verb) {
-  const MpiEnvironment environment;
+  MpiEnvironment environment;
   const Log log(environment.world_rank());
+  const auto world = environment.make_world_group();
+  FailureChannel channel(*world, [&log](const std::string& message, ExitCode code) {
+    log.error("{}", message);
+    MpiEnvironment::abort_job(code);
+  });
   try {
-    return run_verb(options, environment, log, verb);
+    return run_verb(options, environment, *world, log, verb);
   } catch (const AgreedError& error) {
-    if (environment.world_rank() == 0) log.error("{}", error.what());
+    if (world->rank() == 0) log.error("{}", error.what());
     return error.exit_code();
   } catch (const Error& error) {
-    return end_job(environment, log, error.what(), error.exit_code());
+    return end_job(channel, *world, log, error.what(), error.exit_code());
   } catch (const std::exception& error) {
-    return end_job(environment, log, error.what(), ExitCode::kFailure);
+    return end_job(channel, *world, log, error.what(), ExitCode::kFailure);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The verbs of the `collimate` command: what each takes and the function that runs it. One short file a verb.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,14 @@ struct ConfigOptions {
 
 struct CheckOptions {
   ConfigOptions config;
-  int num_ranks = 1;
+  std::optional<int> num_ranks;  // default: what the degrees come to
+};
+
+struct PlanOptions {
+  ConfigOptions config;
+  std::optional<int> num_ranks;         // default: what the degrees come to
+  std::optional<int> num_microbatches;  // default: those of the first step
+  std::optional<std::string> schedule_svg;
 };
 
 struct TrainOptions {
@@ -42,6 +50,7 @@ struct InspectOptions {
 };
 
 ExitCode run_check(const CheckOptions& options);
+ExitCode run_plan(const PlanOptions& options);
 ExitCode run_reference(const ConfigOptions& options);
 ExitCode run_train(const TrainOptions& options);
 ExitCode run_evaluate(const EvaluateOptions& options);

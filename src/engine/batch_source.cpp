@@ -26,6 +26,13 @@ MicroBatch BatchSource::read(std::span<const std::uint64_t> pair_indices) const 
   return build_microbatch(dataset_.read(pair_indices), packing_.layout);
 }
 
+std::vector<MicroBatch> BatchSource::read_all(const BatchPlan& plan) const {
+  std::vector<MicroBatch> microbatches;
+  microbatches.reserve(plan.microbatches.size());
+  for (const auto& pairs : plan.microbatches) microbatches.push_back(read(pairs));
+  return microbatches;
+}
+
 PackingOptions packing_options(const BatchConfig& config, const MeshShape& mesh, const ModelSpec& spec,
                                Responses responses) {
   const ForwardFlops token = forward_flops(spec, {.num_tokens = 1, .num_labelled_rows = 1});

@@ -14,10 +14,10 @@
 namespace collimate {
 
 Evaluator::Evaluator(const BatchSource& source, const Objective& objective, const ReferenceStore* reference,
-                     Communicator& data, std::int64_t eval_batch_size)
-    : source_(source), objective_(objective), reference_(reference), data_(data), eval_batch_size_(eval_batch_size) {}
+                     Communicator& world, std::int64_t eval_batch_size)
+    : source_(source), objective_(objective), reference_(reference), world_(world), eval_batch_size_(eval_batch_size) {}
 
-EvaluationReport Evaluator::evaluate(const Stage& stage) const {
+EvaluationReport Evaluator::evaluate(ModelPass& pass) const {
   const at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   const std::uint64_t num_pairs = source_.dataset().size();
@@ -29,8 +29,8 @@ EvaluationReport Evaluator::evaluate(const Stage& stage) const {
     totals.chosen_tokens += plans.back().totals.chosen_tokens;
   }
   MetricValues sums(objective_.metric_names().size(), 0.0);
-  for (const BatchPlan& plan : plans) add_batch(stage, plan, totals, sums);
-  reduce_metrics(sums, data_);
+  for (const BatchPlan& plan : plans) add_batch(pass, plan, totals, sums);
+  reduce_metrics(sums, world_);
   if (!std::isfinite(sums.front())) throw Error("the evaluation loss is not finite");
 
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -43,15 +43,15 @@ EvaluationReport Evaluator::evaluate(const Stage& stage) const {
   return report;
 }
 
-void Evaluator::add_batch(const Stage& stage, const BatchPlan& plan, const BatchTotals& totals,
-                          MetricValues& sums) const {
-  for (const auto& pairs : plan.microbatches) {
-    const MicroBatch microbatch = source_.read(pairs);
-    const PairBatch batch =
-        pair_batch(forward_log_probs(stage, microbatch), microbatch, source_.layout(), source_.dataset(), reference_);
+void Evaluator::add_batch(ModelPass& pass, const BatchPlan& plan, const BatchTotals& totals, MetricValues& sums) const {
+  const std::vector<MicroBatch> microbatches = source_.read_all(plan);
+  pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+    if (!pass.is_speaker()) return at::Tensor();
+    const PairBatch batch = pair_batch(log_probs, microbatches[index], source_.layout(), source_.dataset(), reference_);
     const MetricValues share = objective_.share(batch, totals).metrics;
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += share[i];
-  }
+    return at::Tensor();
+  });
 }
 
 }  // namespace collimate

@@ -29,10 +29,6 @@ void add_reference(PairBatch& pairs, const MicroBatch& microbatch, const Prefere
 
 }  // namespace
 
-ResponseLogProbs forward_log_probs(const Stage& stage, const MicroBatch& microbatch) {
-  return response_log_probs(stage.forward(microbatch), stage.head_weight(), microbatch.rows, microbatch.num_responses);
-}
-
 PairBatch pair_batch(const ResponseLogProbs& log_probs, const MicroBatch& microbatch, const PairLayout& layout,
                      const PreferenceDataset& dataset, const ReferenceStore* reference) {
   const std::int64_t per_pair = num_responses_per_pair(layout);

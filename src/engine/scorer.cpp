@@ -11,7 +11,6 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/forward.hpp"
 
 namespace collimate {
 
@@ -49,14 +48,26 @@ std::span<const double> values_of(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-RowsByPair score_own(const Stage& stage, const BatchSource& source, std::span<const std::uint64_t> block) {
+using Block = std::vector<std::vector<std::uint64_t>>;  // pairs by microbatch
+
+// Log-probs of this rank's microbatches, where it speaks for its copy of the model; else nothing.
+std::vector<ResponseLogProbs> run_own(ModelPass& pass, const BatchSource& source, const BatchPlan& plan) {
+  const std::vector<MicroBatch> microbatches = source.read_all(plan);
+  std::vector<ResponseLogProbs> all(pass.is_speaker() ? microbatches.size() : 0);
+  pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+    if (pass.is_speaker()) all[index] = log_probs;
+    return at::Tensor();
+  });
+  return all;
+}
+
+RowsByPair rows_of(const PreferenceDataset& dataset, const Block& block, std::span<const ResponseLogProbs> results) {
   RowsByPair rows;
-  for (const auto& pairs : source.plan(block).microbatches) {
-    const ResponseLogProbs log_probs = forward_log_probs(stage, source.read(pairs));
-    std::span<const double> tokens = values_of(log_probs.tokens);
-    std::span<const double> sums = values_of(log_probs.sums);
-    for (const std::uint64_t pair : pairs) {
-      const ReferenceRow row = row_of(source.dataset(), pair, tokens, sums);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    std::span<const double> tokens = values_of(results[i].tokens);
+    std::span<const double> sums = values_of(results[i].sums);
+    for (const std::uint64_t pair : block[i]) {
+      const ReferenceRow row = row_of(dataset, pair, tokens, sums);
       tokens = tokens.subspan(row.num_chosen_tokens + row.num_rejected_tokens);
       sums = sums.subspan(2);
       rows.emplace(pair, row);
@@ -90,18 +101,20 @@ void unpack_into(RowsByPair& rows, std::string_view bytes) {
 
 }  // namespace
 
-std::vector<ReferenceRow> score_pairs(const Stage& stage, const BatchSource& source,
+std::vector<ReferenceRow> score_pairs(ModelPass& pass, const BatchSource& source,
                                       std::span<const std::uint64_t> pair_indices, std::int64_t block_pairs,
-                                      Communicator& data, const ScoringProgress& progress) {
+                                      Communicator& world, const ScoringProgress& progress) {
   const at::NoGradGuard no_grad;
   std::vector<ReferenceRow> rows;
   rows.reserve(pair_indices.size());
   const auto block_size = static_cast<std::size_t>(block_pairs);
   for (std::size_t begin = 0; begin < pair_indices.size(); begin += block_size) {
     const auto block = pair_indices.subspan(begin, std::min(block_size, pair_indices.size() - begin));
-    const RowsByPair own = make_agreed(data, [&] { return score_own(stage, source, block); });
+    const BatchPlan plan = source.plan(block);
+    const std::vector<ResponseLogProbs> results = run_own(pass, source, plan);
+    const RowsByPair own = make_agreed(world, [&] { return rows_of(source.dataset(), plan.microbatches, results); });
     RowsByPair all;
-    for (const std::string& bytes : data.all_gather_bytes(packed(own))) unpack_into(all, bytes);
+    for (const std::string& bytes : world.all_gather_bytes(packed(own))) unpack_into(all, bytes);
     for (const std::uint64_t pair : block) rows.push_back(all.at(pair));
     progress(rows.size());
   }

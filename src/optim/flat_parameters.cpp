@@ -34,6 +34,12 @@ at::Tensor FlatParameters::part(const at::Tensor& flat, std::size_t index) const
   return flat.narrow(0, begins_.at(index), parameter.numel()).view(parameter.sizes());
 }
 
+at::Tensor FlatParameters::run(const at::Tensor& flat, std::size_t first, std::size_t last) const {
+  const std::int64_t begin = first < begins_.size() ? begins_[first] : values_.numel();
+  const std::int64_t end = last < begins_.size() ? begins_[last] : values_.numel();
+  return flat.narrow(0, begin, end - begin);
+}
+
 void FlatParameters::zero_gradients() { gradients_.zero_(); }
 
 }  // namespace collimate

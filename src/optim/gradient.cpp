@@ -1,14 +1,92 @@
 #include "collimate/optim/gradient.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/full.h>
+
+#include "collimate/base/error.hpp"
 
 namespace collimate {
 
-void reduce_gradients(at::Tensor& gradients, Communicator& data) { data.all_reduce(gradients, ReduceOp::kSum); }
+namespace {
+
+std::vector<int> kv_neighbours(const MeshShape& shape, const Coordinate& place, int num_replicas) {
+  std::vector<int> members;
+  for (const int rank : ranks_along(shape, place, MeshAxis::kTensor)) {
+    if (coordinate_of(shape, rank).tp_rank / num_replicas == place.tp_rank / num_replicas) members.push_back(rank);
+  }
+  return members;
+}
+
+// The holders of embedding and tied head, for a rank that is one of them; any other rank is alone.
+std::vector<int> tied_partners(const MeshShape& shape, const Coordinate& place, const ModelSpec& spec,
+                               const PipelineLayout& layout) {
+  const auto is_holder = [&](int rank) {
+    const int pp_rank = coordinate_of(shape, rank).pp_rank;
+    return spec.tie_word_embeddings && (pp_rank == layout.first_rank() || pp_rank == layout.last_rank());
+  };
+  std::vector<int> members;
+  const int own = world_rank_of(shape, place);
+  for (const int rank : ranks_along(shape, place, MeshAxis::kPipeline)) {
+    if (rank == own || (is_holder(own) && is_holder(rank))) members.push_back(rank);
+  }
+  return members;
+}
+
+}  // namespace
+
+GradReducer::GradReducer(ProcessMesh& mesh, const ModelSpec& spec, const PipelineLayout& layout,
+                         std::vector<Placement> placements)
+    : mesh_(mesh),
+      placements_(std::move(placements)),
+      kv_replicas_(mesh.add_group(
+          "kv_replicas", kv_neighbours(mesh.shape(), mesh.coordinate(), num_kv_replicas(spec, mesh.shape().tensor)))),
+      tied_(mesh.add_group("tied", tied_partners(mesh.shape(), mesh.coordinate(), spec, layout))) {
+  check(std::ranges::is_sorted(placements_, {}, &Placement::gradient_sum),
+        "copies to be summed together stand together");
+}
+
+Communicator* GradReducer::group_of(GradientSum sum) const {
+  switch (sum) {
+    case GradientSum::kNone:
+      return nullptr;
+    case GradientSum::kTensor:
+      return &mesh_.tensor();
+    case GradientSum::kKvReplicas:
+      return &kv_replicas_;
+    case GradientSum::kTied:
+      return &tied_;
+  }
+  throw InvariantError("every sum of gradients has its ranks");
+}
+
+void GradReducer::reduce(FlatParameters& parameters) const {
+  check(placements_.size() == parameters.num_parameters(), "every parameter has a placement");
+  std::size_t first = 0;
+  while (first < placements_.size()) {
+    const GradientSum sum = placements_[first].gradient_sum;
+    std::size_t last = first;
+    while (last < placements_.size() && placements_[last].gradient_sum == sum) ++last;
+    at::Tensor run = parameters.run(parameters.gradients(), first, last);
+    if (Communicator* const group = group_of(sum)) group->all_reduce(run, ReduceOp::kSum);
+    first = last;
+  }
+  mesh_.data().all_reduce(parameters.gradients(), ReduceOp::kSum);
+}
+
+double GradReducer::global_norm(const FlatParameters& parameters) const {
+  double squares = 0.0;
+  for (std::size_t i = 0; i < placements_.size(); ++i) {
+    if (placements_[i].is_primary) squares += sum_of_squares(parameters.run(parameters.gradients(), i, i + 1));
+  }
+  at::Tensor total = at::full({1}, squares, at::kDouble);
+  mesh_.model().all_reduce(total, ReduceOp::kSum);
+  return std::sqrt(total.item<double>());
+}
 
 bool is_finite(const at::Tensor& gradients) {
   if (gradients.numel() == 0) return true;
@@ -17,15 +95,15 @@ bool is_finite(const at::Tensor& gradients) {
   return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
 }
 
-double global_norm(const at::Tensor& gradients) {
+double sum_of_squares(const at::Tensor& values) {
   // libtorch's own norm squares float32 values in float32, whatever dtype it is told to sum in.
   constexpr std::int64_t kPieceElements = 1 << 20;
   double squares = 0.0;
-  for (const at::Tensor& piece : gradients.split(kPieceElements)) {
-    const at::Tensor values = piece.to(at::kDouble);
-    squares += values.dot(values).item<double>();
+  for (const at::Tensor& piece : values.split(kPieceElements)) {
+    const at::Tensor wide = piece.to(at::kDouble);
+    squares += wide.dot(wide).item<double>();
   }
-  return std::sqrt(squares);
+  return squares;
 }
 
 void clip_gradients(at::Tensor& gradients, double norm, double max_norm) {

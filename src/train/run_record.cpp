@@ -1,26 +1,20 @@
 #include "run_record.hpp"
 
-#include <array>
-
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "collimate/io/atomic_file.hpp"
 
 namespace collimate::detail {
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
 void write_run_record(const std::filesystem::path& file, const RunRecord& record) {
   const nlohmann::ordered_json json{
-      {"collimate_version", COLLIMATE_VERSION}, {"world_size", record.hosts.size()},
-      {"layout", {{"data", record.mesh.data}}}, {"threads_per_rank", at::get_num_threads()},
-      {"fingerprints", record.fingerprints},    {"hosts", record.hosts}};
+      {"collimate_version", COLLIMATE_VERSION},
+      {"world_size", record.hosts.size()},
+      {"layout", {{"data", record.mesh.data}, {"pipeline", record.mesh.pipeline}, {"tensor", record.mesh.tensor}}},
+      {"threads_per_rank", at::get_num_threads()},
+      {"fingerprints", record.fingerprints},
+      {"hosts", record.hosts}};
   write_file_atomically(file.string(), json.dump(2) + "\n");
 }
 

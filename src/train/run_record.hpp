@@ -16,9 +16,6 @@ struct RunRecord {
   std::map<std::string, std::string> fingerprints;
 };
 
-/// This machine's name.
-std::string host_name();
-
 /// *Local.* Replaces the file atomically. Throws Error or InputError when it cannot be written.
 void write_run_record(const std::filesystem::path& file, const RunRecord& record);
 

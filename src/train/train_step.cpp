@@ -40,11 +40,11 @@ StepOutcome TrainStep::run(const StepOrder& order) {
 
 TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const BatchPlan& plan) {
   LocalResult result{.metrics = MetricValues(objective_.metric_names().size(), 0.0), .forward_flops = 0.0, .fault = {}};
-  for (const auto& pairs : plan.microbatches) {
-    add_microbatch(order, plan, pairs, result);
-    if (!result.fault.empty()) return result;
-  }
-  if (!is_finite(policy_.parameters().gradients())) {
+  const std::vector<MicroBatch> microbatches = source_.read_all(plan);
+  pass_.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+    return share_of(order, plan, microbatches[index], log_probs, result);
+  });
+  if (result.fault.empty() && !is_finite(policy_.parameters().gradients())) {
     std::vector<std::uint64_t> own;
     for (const auto& pairs : plan.microbatches) own.insert(own.end(), pairs.begin(), pairs.end());
     result.fault = fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, source_.dataset()));
@@ -52,25 +52,22 @@ TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const
   return result;
 }
 
-void TrainStep::add_microbatch(const StepOrder& order, const BatchPlan& plan, std::span<const std::uint64_t> pairs,
-                               LocalResult& result) {
-  const MicroBatch microbatch = source_.read(pairs);
-  const Stage& stage = policy_.stage();
-  const PairBatch batch =
-      pair_batch(forward_log_probs(stage, microbatch), microbatch, source_.layout(), source_.dataset(), reference_);
+at::Tensor TrainStep::share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
+                               const ResponseLogProbs& log_probs, LocalResult& result) {
+  const ModelShard& shard = policy_.shard();
+  const PreferenceDataset& dataset = source_.dataset();
+  const PairBatch batch = pair_batch(log_probs, microbatch, source_.layout(), dataset, reference_);
   const ObjectiveShare share = objective_.share(batch, plan.totals);
-  auto fault = detail::find_non_finite(batch, share.metrics.front(), pairs, source_.dataset());
+  if (!pass_.is_speaker()) return share.loss;
+  const std::vector<std::uint64_t> pairs(microbatch.pair_indices.begin(), microbatch.pair_indices.end());
+  auto fault = detail::find_non_finite(batch, share.metrics.front(), pairs, dataset);
   if (!fault && order.check_against_reference) {
-    const bool is_float64 = stage.head_weight().scalar_type() == at::kDouble;
-    fault = detail::find_reference_mismatch(batch, is_float64, pairs, source_.dataset());
+    fault = detail::find_reference_mismatch(batch, shard.options().dtype == at::kDouble, pairs, dataset);
   }
-  if (fault) {
-    result.fault = *fault;
-    return;
-  }
-  share.loss.backward();
+  if (fault && result.fault.empty()) result.fault = *fault;
   for (std::size_t i = 0; i < share.metrics.size(); ++i) result.metrics[i] += share.metrics[i];
-  result.forward_flops += flops_of(stage.spec(), microbatch);
+  result.forward_flops += flops_of(shard.spec(), microbatch);
+  return share.loss;
 }
 
 StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
@@ -79,9 +76,9 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   values.push_back(local.forward_flops);
   values.push_back(order.stop_requested ? 1.0 : 0.0);
   values.push_back(local.fault.empty() ? 0.0 : 1.0);
-  reduce_metrics(values, data_);
+  reduce_metrics(values, world_);
   if (values.back() > 0.0) {
-    run_agreed(data_, [&] {
+    run_agreed(world_, [&] {
       if (!local.fault.empty()) throw Error(fmt::format("step {}: {}", order.step, local.fault));
     });
   }
@@ -94,15 +91,15 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
 }
 
 double TrainStep::reduce_and_clip(const StepOrder& order) {
-  at::Tensor& gradients = policy_.parameters().gradients();
-  reduce_gradients(gradients, data_);
-  const double norm = global_norm(gradients);
+  FlatParameters& parameters = policy_.parameters();
+  policy_.reducer().reduce(parameters);
+  const double norm = policy_.reducer().global_norm(parameters);
   if (!std::isfinite(norm)) {
     throw AgreedError(
         fmt::format("step {}: the sum of all ranks' gradients is not finite, though each rank's own is", order.step),
         ExitCode::kFailure);
   }
-  clip_gradients(gradients, norm, order.max_grad_norm);
+  clip_gradients(parameters.gradients(), norm, order.max_grad_norm);
   return norm;
 }
 

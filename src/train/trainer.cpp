@@ -8,8 +8,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "collimate/base/trace.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/device_peak.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
 #include "collimate/optim/lr_schedule.hpp"
@@ -48,7 +49,7 @@ TrainProgress progress_of(const CheckpointState& state) {
 Trainer::Trainer(TrainerParts parts, TrainProgress progress)
     : parts_(std::move(parts)),
       progress_(progress),
-      step_(parts_.policy, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.data()),
+      step_(parts_.policy, parts_.pass, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.world()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
       peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh.world())) {}
 
@@ -65,6 +66,7 @@ ExitCode Trainer::run() {
 }
 
 bool Trainer::run_step() {
+  const TraceScope scope(parts_.trace, "step", fmt::format("step {}", progress_.step));
   const auto start = std::chrono::steady_clock::now();
   const OptimizerConfig& optimizer = parts_.config.optimizer;
   const StepOrder order{.step = progress_.step,
@@ -101,7 +103,7 @@ StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, 
 
 void Trainer::evaluate() {
   if (parts_.evaluator == nullptr) return;
-  EvaluationReport report = parts_.evaluator->evaluate(parts_.policy.stage());
+  EvaluationReport report = parts_.evaluator->evaluate(parts_.pass);
   report.step = progress_.step;
   report.epoch = epoch();
   for (const auto& observer : parts_.observers) observer->on_evaluation(report);
@@ -109,13 +111,14 @@ void Trainer::evaluate() {
 
 void Trainer::save() {
   Communicator& world = parts_.mesh.world();
+  const std::vector<TensorGroup> groups = parts_.policy.gather_groups();
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
     CheckpointState state = parts_.checkpoint_identity;
     state.step = progress_.step;
     state.trainer_state = {
         {"epoch", epoch()}, {"num_pairs", progress_.num_pairs}, {"num_tokens", progress_.num_tokens}};
-    parts_.checkpoints.save(state, parts_.policy.tensor_groups());
+    parts_.checkpoints.save(state, groups);
   });
 }
 

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "collimate/base/host_name.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/build_stage.hpp"
+#include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/metrics_writer.hpp"
 #include "collimate/engine/progress.hpp"
+#include "collimate/engine/trace_file.hpp"
 #include "collimate/job/run_config.hpp"
 #include "run_record.hpp"
 
@@ -17,6 +19,7 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, TrainRequest r
   run->open_inputs(request.config_file);
   const std::optional<Checkpoint> checkpoint = run->claim_output(request);
   run->build_policy(checkpoint);
+  run->start_trace();
   run->build_trainer(request, checkpoint);
   return run;
 }
@@ -26,11 +29,15 @@ TrainingRun::TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log)
 
 TrainingRun::~TrainingRun() = default;
 
-ExitCode TrainingRun::run() { return trainer_->run(); }
+ExitCode TrainingRun::run() {
+  const ExitCode code = trainer_->run();
+  if (trace_) write_trace(*config_.runtime.trace, *trace_, mesh_);
+  return code;
+}
 
 void TrainingRun::open_inputs(const std::string& config_file) {
   Communicator& world = mesh_.world();
-  model_ = make_agreed(world, [&] { return open_model_source(config_.model); });
+  model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   data_ = open_scanned_data(config_, *model_, world);
   model_fingerprints_ = model_fingerprints(*model_, world);
   reference_ = open_needed_reference(config_, *data_, model_fingerprints_, world, config_file);
@@ -48,7 +55,7 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
   run_agreed(world, [&] {
     if (world.rank() == 0) output_->claim();
   });
-  const std::vector<std::string> hosts = world.all_gather_bytes(detail::host_name());
+  const std::vector<std::string> hosts = world.all_gather_bytes(host_name());
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
     detail::write_run_record(output_->run_file(),
@@ -59,15 +66,26 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
 
 void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
   const ComputeDtype dtype = config_.model.dtype;
-  Stage stage = make_agreed(mesh_.world(), [&] {
-    return checkpoint ? build_stage(model_->spec(), *checkpoint, dtype, StageUse::kTraining)
-                      : build_stage(*model_, dtype, StageUse::kTraining);
+  ModelShard shard = make_agreed(mesh_.world(), [&] {
+    const ShardLayout layout = shard_layout(config_.parallel, model_->spec(), mesh_);
+    return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, dtype, ShardUse::kTraining)
+                      : build_shard(*model_, layout, dtype, ShardUse::kTraining);
   });
-  policy_.emplace(std::move(stage), config_.optimizer);
+  policy_.emplace(std::move(shard), config_.optimizer, mesh_);
+  pass_.emplace(policy_->shard(), mesh_, config_.parallel);
   if (checkpoint) {
     run_agreed(mesh_.world(), [&] { policy_->restore_moments(*checkpoint, checkpoint->state().step); });
     log_.info("resumed from {} after step {}", checkpoint->path(), checkpoint->state().step);
   }
+}
+
+void TrainingRun::start_trace() {
+  if (!config_.runtime.trace) return;
+  trace_.emplace();
+  mesh_.for_each_group([&](Communicator& group) { group.set_trace(&*trace_); });
+  pass_->set_trace(&*trace_);
+  mesh_.world().barrier();
+  trace_->restart_clock();
 }
 
 void TrainingRun::build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint) {
@@ -77,7 +95,7 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
   train_source_.emplace(data_->train, packing, mesh_.coordinate().dp_rank);
   if (data_->eval) {
     eval_source_.emplace(*data_->eval, packing, mesh_.coordinate().dp_rank);
-    evaluator_.emplace(*eval_source_, objective_, reference, mesh_.data(), config_.batch.eval_batch_size);
+    evaluator_.emplace(*eval_source_, objective_, reference, mesh_.world(), config_.batch.eval_batch_size);
   }
   const TrainProgress progress = checkpoint ? progress_of(checkpoint->state()) : TrainProgress{};
   const SamplerOptions sampling{.seed = config_.train.seed,
@@ -87,6 +105,7 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
       TrainerParts{.config = config_,
                    .mesh = mesh_,
                    .policy = *policy_,
+                   .pass = *pass_,
                    .objective = objective_,
                    .reference = reference,
                    .train_source = *train_source_,
@@ -96,6 +115,7 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
                    .checkpoint_identity = checkpoint_identity(),
                    .observers = build_observers(progress.step),
                    .stop_requested = request.stop_requested,
+                   .trace = trace_ ? &*trace_ : nullptr,
                    .policy_is_reference = !checkpoint && starts_from_reference()},
       progress);
 }

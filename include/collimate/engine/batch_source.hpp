@@ -33,6 +33,9 @@ class BatchSource {
   /// Reads the tokens of one planned microbatch.
   [[nodiscard]] MicroBatch read(std::span<const std::uint64_t> pair_indices) const;
 
+  /// Reads all of this rank's microbatches of a batch.
+  [[nodiscard]] std::vector<MicroBatch> read_all(const BatchPlan& plan) const;
+
   [[nodiscard]] const PreferenceDataset& dataset() const noexcept { return dataset_; }
   [[nodiscard]] const PairLayout& layout() const noexcept { return packing_.layout; }
 

@@ -4,6 +4,7 @@
 #include "collimate/comm/communicator.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/forward.hpp"
+#include "collimate/engine/model_pass.hpp"
 #include "collimate/engine/step_report.hpp"
 #include "collimate/objective/objective.hpp"
 
@@ -13,20 +14,20 @@ namespace collimate {
 class Evaluator {
  public:
   /// `reference` may be null where the objective needs none.
-  Evaluator(const BatchSource& source, const Objective& objective, const ReferenceStore* reference, Communicator& data,
+  Evaluator(const BatchSource& source, const Objective& objective, const ReferenceStore* reference, Communicator& world,
             std::int64_t eval_batch_size);
 
-  /// *Collective* over the data axis. Means over all pairs by weight, names prefixed with eval_; the same on every
+  /// *Collective* over the job. Means over all pairs by weight, names prefixed with eval_; the same on every
   /// rank. Throws Error when the loss is not finite.
-  [[nodiscard]] EvaluationReport evaluate(const Stage& stage) const;
+  [[nodiscard]] EvaluationReport evaluate(ModelPass& pass) const;
 
  private:
-  void add_batch(const Stage& stage, const BatchPlan& plan, const BatchTotals& totals, MetricValues& sums) const;
+  void add_batch(ModelPass& pass, const BatchPlan& plan, const BatchTotals& totals, MetricValues& sums) const;
 
   const BatchSource& source_;
   const Objective& objective_;
   const ReferenceStore* reference_;
-  Communicator& data_;
+  Communicator& world_;
   std::int64_t eval_batch_size_;
 };
 

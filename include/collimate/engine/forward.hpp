@@ -1,5 +1,5 @@
 #pragma once
-// The forward pass of one microbatch: from a packed stream to the log-probs that the losses asked for.
+// From the log-probs of a microbatch to what the losses asked for.
 
 #include <cstdint>
 #include <optional>
@@ -7,14 +7,10 @@
 
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/nn/logprob_head.hpp"
-#include "collimate/nn/stage.hpp"
 #include "collimate/objective/loss.hpp"
 #include "collimate/store/reference_store.hpp"
 
 namespace collimate {
-
-/// Log-probs of every response of `microbatch`, differentiable if the stage is trainable. *Local.*
-ResponseLogProbs forward_log_probs(const Stage& stage, const MicroBatch& microbatch);
 
 /// Puts what a loss needs of the microbatch's pairs side by side. `reference` may be null where no loss needs one;
 /// every pair has a row in it (the program has checked that before it started). *Local.*

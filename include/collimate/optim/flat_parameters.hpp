@@ -18,10 +18,13 @@ class FlatParameters {
 
   [[nodiscard]] at::Tensor& values() noexcept { return values_; }
   [[nodiscard]] at::Tensor& gradients() noexcept { return gradients_; }
+  [[nodiscard]] const at::Tensor& gradients() const noexcept { return gradients_; }
   [[nodiscard]] const at::Tensor& values() const noexcept { return values_; }
   /// The part of a flat tensor (of `values()`'s size) that belongs to the parameter number `index`, in its shape. A
   /// view.
   [[nodiscard]] at::Tensor part(const at::Tensor& flat, std::size_t index) const;
+  /// The elements of a flat tensor that belong to the parameters [first, last). A view.
+  [[nodiscard]] at::Tensor run(const at::Tensor& flat, std::size_t first, std::size_t last) const;
   [[nodiscard]] std::size_t num_parameters() const noexcept { return parameters_.size(); }
 
   void zero_gradients();

@@ -1,21 +1,49 @@
 #pragma once
-// What happens to gradients between the backward pass and the update: reduction over the data axis, norm, clip.
+// What happens to gradients between the backward pass and the update: sums over the copies of a parameter and over the
+// data axis, norm, clip.
+
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "collimate/comm/communicator.hpp"
+#include "collimate/mesh/process_mesh.hpp"
+#include "collimate/model/rank_tensors.hpp"
+#include "collimate/optim/flat_parameters.hpp"
 
 namespace collimate {
 
-/// *Collective* over the data axis. Adds up the ranks' gradients in rank order, in their own precision (float32 or
-/// float64). The loss is normalized over the global batch already, so a sum is right and nothing is divided.
-void reduce_gradients(at::Tensor& gradients, Communicator& data);
+/// Adds up the gradients that ranks have of the same parameter.
+class GradReducer {
+ public:
+  /// *Collective* over the job. `placements`: of this rank's parameters, in their order (rank_tensors). The mesh must
+  /// outlive the reducer.
+  GradReducer(ProcessMesh& mesh, const ModelSpec& spec, const PipelineLayout& layout,
+              std::vector<Placement> placements);
+
+  /// *Collective* over the job. Afterwards every copy of a parameter has the whole gradient, the same bits everywhere.
+  /// Sums are in the gradients' own precision (float32 or float64). The loss is normalized over the global batch
+  /// already, so a sum is right and nothing is divided.
+  void reduce(FlatParameters& parameters) const;
+
+  /// *Collective* over the ranks of one copy of the model. 2-norm of the reduced gradients, every parameter counted
+  /// once, summed in float64; the same on every rank.
+  [[nodiscard]] double global_norm(const FlatParameters& parameters) const;
+
+ private:
+  [[nodiscard]] Communicator* group_of(GradientSum sum) const;
+
+  const ProcessMesh& mesh_;
+  std::vector<Placement> placements_;
+  Communicator& kv_replicas_;
+  Communicator& tied_;
+};
 
 /// Whether no value is infinite or NaN. *Local.*
 bool is_finite(const at::Tensor& gradients);
 
-/// 2-norm over all parameters, summed in float64. *Local*: on reduced gradients every rank gets the same value.
-double global_norm(const at::Tensor& gradients);
+/// Sum of squares in float64. *Local.*
+double sum_of_squares(const at::Tensor& values);
 
 /// Scales gradients so that their norm is at most `max_norm` (0: leaves them alone), with the factor
 /// max_norm / (norm + 1e-6) of torch.nn.utils.clip_grad_norm_.

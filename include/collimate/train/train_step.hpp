@@ -11,6 +11,7 @@
 #include "collimate/comm/communicator.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/forward.hpp"
+#include "collimate/engine/model_pass.hpp"
 #include "collimate/objective/objective.hpp"
 #include "collimate/train/policy.hpp"
 
@@ -35,15 +36,16 @@ struct StepOutcome {
   bool stop_requested = false;  // on any rank
 };
 
-/// Runs steps. Not owned: everything it is given must outlive it.
+/// Runs steps. Not owned: everything it is given must outlive it. Faults are found on the ranks of the last stage, but
+/// the pass goes on to its end, since other ranks wait for it: the step stops before the update.
 class TrainStep {
  public:
   /// `reference` may be null where the objective needs none.
-  TrainStep(Policy& policy, const BatchSource& source, const Objective& objective, const ReferenceStore* reference,
-            Communicator& data)
-      : policy_(policy), source_(source), objective_(objective), reference_(reference), data_(data) {}
+  TrainStep(Policy& policy, ModelPass& pass, const BatchSource& source, const Objective& objective,
+            const ReferenceStore* reference, Communicator& world)
+      : policy_(policy), pass_(pass), source_(source), objective_(objective), reference_(reference), world_(world) {}
 
-  /// *Collective* over the data axis. Throws AgreedError, before the update, when a loss or gradient is not finite or
+  /// *Collective* over the job. Throws AgreedError, before the update, when a loss or gradient is not finite or
   /// when log-probs differ from the reference's although the weights are the same; it names step, rank and pairs.
   StepOutcome run(const StepOrder& order);
 
@@ -55,16 +57,17 @@ class TrainStep {
   };
 
   [[nodiscard]] LocalResult forward_backward(const StepOrder& order, const BatchPlan& plan);
-  void add_microbatch(const StepOrder& order, const BatchPlan& plan, std::span<const std::uint64_t> pairs,
-                      LocalResult& result);
+  at::Tensor share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
+                      const ResponseLogProbs& log_probs, LocalResult& result);
   StepOutcome agree(const StepOrder& order, const LocalResult& local);
   double reduce_and_clip(const StepOrder& order);
 
   Policy& policy_;
+  ModelPass& pass_;
   const BatchSource& source_;
   const Objective& objective_;
   const ReferenceStore* reference_;
-  Communicator& data_;
+  Communicator& world_;
 };
 
 }  // namespace collimate

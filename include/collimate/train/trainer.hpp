@@ -32,6 +32,7 @@ struct TrainerParts {
   const RunConfig& config;
   ProcessMesh& mesh;
   Policy& policy;
+  ModelPass& pass;
   const Objective& objective;
   const ReferenceStore* reference = nullptr;  // null where the objective needs none
   const BatchSource& train_source;
@@ -41,6 +42,7 @@ struct TrainerParts {
   CheckpointState checkpoint_identity;               // fingerprints and configuration, filled into every checkpoint
   std::vector<std::unique_ptr<Observer>> observers;  // on rank 0
   std::function<bool()> stop_requested;
+  TraceRecorder* trace = nullptr;    // null: no trace
   bool policy_is_reference = false;  // the initial weights are the reference's: step 0 is checked against the store
 };
 

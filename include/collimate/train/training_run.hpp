@@ -7,6 +7,7 @@
 #include <string>
 
 #include "collimate/base/log.hpp"
+#include "collimate/base/trace.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/train/resume.hpp"
@@ -29,7 +30,7 @@ class TrainingRun {
   static std::unique_ptr<TrainingRun> build(RunConfig config, TrainRequest request, ProcessMesh& mesh, const Log& log);
   ~TrainingRun();
 
-  /// *Collective.* Trains to the end; see Trainer::run.
+  /// *Collective.* Trains to the end; see Trainer::run. Writes the trace that the configuration asks for.
   ExitCode run();
 
  private:
@@ -38,6 +39,7 @@ class TrainingRun {
   void open_inputs(const std::string& config_file);
   std::optional<Checkpoint> claim_output(const TrainRequest& request);
   void build_policy(const std::optional<Checkpoint>& checkpoint);
+  void start_trace();
   void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] CheckpointState checkpoint_identity() const;
@@ -53,7 +55,9 @@ class TrainingRun {
   std::optional<RunData> data_;
   std::optional<ReferenceStore> reference_;
   std::optional<OutputFolder> output_;
+  std::optional<TraceRecorder> trace_;
   std::optional<Policy> policy_;
+  std::optional<ModelPass> pass_;
   std::optional<BatchSource> train_source_;
   std::optional<BatchSource> eval_source_;
   std::optional<Evaluator> evaluator_;

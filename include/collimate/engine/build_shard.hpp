@@ -1,0 +1,42 @@
+#pragma once
+// From a source of weights to the part of the model that this rank holds.
+
+#include <memory>
+
+#include "collimate/config/dtype.hpp"
+#include "collimate/mesh/process_mesh.hpp"
+#include "collimate/nn/model_shard.hpp"
+#include "collimate/store/checkpoint.hpp"
+#include "collimate/store/model_source.hpp"
+
+namespace collimate {
+
+/// libtorch's name of a dtype.
+at::ScalarType scalar_type(ComputeDtype dtype);
+
+/// What the shard is for: training keeps what a backward pass needs.
+enum class ShardUse { kTraining, kForwardOnly };
+
+/// *Local.* The stages of this configuration's pipeline and who holds them. Throws InputError when a degree does not
+/// fit the model; it says which would.
+PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec);
+
+/// *Local.* Opens the model that a section names, and finds out before anything else whether the axes fit it: as
+/// open_model_source and pipeline_layout.
+std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const ParallelConfig& parallel);
+
+/// *Local.* This rank's place in that. The mesh must outlive the result.
+ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, const ProcessMesh& mesh);
+
+/// *Local.* Loads initial weights.
+ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, ComputeDtype dtype, ShardUse use);
+
+/// *Local.* Loads the weights of a checkpoint of this model. Throws InputError where a tensor is missing or has another
+/// shape.
+ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
+                       ComputeDtype dtype, ShardUse use);
+
+/// The name of the group of a checkpoint that holds the weights.
+inline constexpr const char* kModelGroup = "model";
+
+}  // namespace collimate

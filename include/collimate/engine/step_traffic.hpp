@@ -1,0 +1,36 @@
+#pragma once
+// How many bytes a training step sends, as a formula: docs/parallelism.md in code. Pure arithmetic; what the groups
+// count must equal it exactly.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+
+#include "collimate/mesh/mesh_shape.hpp"
+#include "collimate/model/rank_tensors.hpp"
+
+namespace collimate {
+
+/// What decides the traffic of one rank.
+struct TrafficInputs {
+  const ModelSpec& spec;
+  const PipelineLayout& layout;
+  MeshShape shape;
+  Coordinate place;
+  bool sequence_parallel = true;
+  std::int64_t element_bytes = 4;
+};
+
+/// One microbatch of the rank's copy of the model.
+struct MicroBatchSize {
+  std::int64_t num_stream_tokens = 0;
+  std::int64_t num_labelled_rows = 0;
+};
+
+/// Bytes that the rank sends in one training step, by group name: "tensor", "pipeline", "data", "model", "kv_replicas",
+/// "tied". Scalars on "world" are not among them. *Local.*
+std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs,
+                                                 std::span<const MicroBatchSize> microbatches);
+
+}  // namespace collimate

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "collimate/config/load.hpp"
+#include "collimate/data/sampler.hpp"
+#include "collimate/engine/batch_source.hpp"
+#include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/run_inputs.hpp"
+#include "collimate/io/atomic_file.hpp"
+#include "collimate/job/run_config.hpp"
+#include "collimate/mesh/mesh_shape.hpp"
+#include "collimate/pipeline/generate.hpp"
+#include "collimate/pipeline/lower.hpp"
+#include "collimate/pipeline/render.hpp"
+#include "collimate/pipeline/simulate.hpp"
+#include "collimate/pipeline/validate.hpp"
+#include "verbs.hpp"
+
+namespace collimate::app {
+
+namespace {
+
+// Microbatches of the first step on the first data rank.
+int num_microbatches(const RunConfig& config, const ModelSource& model, const MeshShape& shape) {
+  const RunData data = open_data(config, model);
+  Sampler sampler(
+      {.seed = config.train.seed, .shuffle = config.data.shuffle, .global_batch_size = config.batch.global_batch_size},
+      data.train.source_sizes());
+  const LossNeeds needs = loss_needs(config.objective);
+  const BatchSource source(data.train, packing_options(config.batch, shape, model.spec(), needed_responses(needs)), 0);
+  return static_cast<int>(source.plan(sampler.batch(0)).microbatches.size());
+}
+
+// A third of a training step's cost is its forward pass; input and weight gradients share the rest.
+StageCosts stage_costs(const ModelSpec& spec, const PipelineLayout& layout) {
+  const SplitCosts costs = split_costs(spec);
+  StageCosts result;
+  for (const StagePart& stage : layout.stages) {
+    const double cost = static_cast<double>(stage.layers.length) * costs.layer +
+                        (stage.is_first() ? costs.embedding : 0) + (stage.is_last() ? costs.head : 0);
+    for (std::vector<double>* part : {&result.forward, &result.input_gradient, &result.weight_gradient}) {
+      part->push_back(cost / 3);
+    }
+  }
+  const double unit = *std::ranges::max_element(result.forward);
+  for (std::vector<double>* part : {&result.forward, &result.input_gradient, &result.weight_gradient}) {
+    for (double& cost : *part) cost /= unit;
+  }
+  return result;
+}
+
+void print_layout(const RunConfig& config, const MeshShape& shape, const PipelineLayout& layout) {
+  fmt::print("ranks: {} = data {} x pipeline {} x tensor {}{}\n", shape.num_ranks(), shape.data, shape.pipeline,
+             shape.tensor,
+             shape.tensor > 1 && config.parallel.sequence_parallel ? ", rows of norms and residuals divided too" : "");
+  for (const StagePart& stage : layout.stages) {
+    const std::int64_t first = stage.layers.begin;
+    fmt::print("stage {} on pipeline rank {}: {}layers {} to {}{}\n", stage.stage_index,
+               layout.rank_of_stage[static_cast<std::size_t>(stage.stage_index)], stage.is_first() ? "embedding, " : "",
+               first, first + stage.layers.length - 1, stage.is_last() ? ", final norm, head" : "");
+  }
+}
+
+void print_schedule(const std::string& name, const Schedule& schedule, const Timeline& timeline) {
+  fmt::print("schedule: {}, {} microbatches, bubble {:.1f} % by estimated costs\n", name, schedule.num_microbatches,
+             100 * timeline.bubble);
+  fmt::print("most microbatches kept for the backward pass, by pipeline rank: {}\n",
+             fmt::join(timeline.peak_live_activations, ", "));
+}
+
+}  // namespace
+
+ExitCode run_plan(const PlanOptions& options) {
+  const std::string& file = options.config.file;
+  const RunConfig config = load_run_config(read_config_file(file), file, options.config.overrides);
+  const ParallelConfig& parallel = config.parallel;
+  const MeshShape shape = mesh_shape(parallel, options.num_ranks.value_or(default_num_ranks(parallel)));
+  const auto model = open_model_source(config.model);
+  const PipelineLayout layout = pipeline_layout(parallel, model->spec());
+  const int count = options.num_microbatches.value_or(0);
+  const ScheduleOptions schedule_options{
+      .type = parallel.schedule,
+      .num_ranks = parallel.pipeline,
+      .virtual_stages = parallel.virtual_stages,
+      .num_microbatches = count > 0 ? count : num_microbatches(config, *model, shape)};
+  const Schedule schedule = add_messages(generate_schedule(schedule_options));
+  validate_schedule(schedule, schedule_options);
+  const Timeline timeline = simulate(schedule, stage_costs(model->spec(), layout));
+  print_layout(config, shape, layout);
+  const std::string name(enum_name(parallel.schedule));
+  print_schedule(name, schedule, timeline);
+  if (options.schedule_svg) {
+    write_file_atomically(*options.schedule_svg, render_svg(schedule, timeline, name));
+    fmt::print("wrote {}\n", *options.schedule_svg);
+  }
+  std::fflush(stdout);
+  return ExitCode::kDone;
+}
+
+}  // namespace collimate::app

@@ -1,0 +1,61 @@
+#include "collimate/engine/build_shard.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/pipeline/generate.hpp"
+
+namespace collimate {
+
+at::ScalarType scalar_type(ComputeDtype dtype) { return dtype == ComputeDtype::kFloat64 ? at::kDouble : at::kFloat; }
+
+namespace {
+
+StageOptions options_of(ComputeDtype dtype, ShardUse use) {
+  return {.dtype = scalar_type(dtype), .trainable = use == ShardUse::kTraining};
+}
+
+}  // namespace
+
+PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec) {
+  require_tensor_degree(spec, config.tensor);
+  PipelineLayout layout;
+  layout.rank_of_stage = place_stages(config.schedule, config.pipeline, config.virtual_stages);
+  layout.stages = split_stages(spec, static_cast<int>(layout.rank_of_stage.size()), config.layers_per_stage);
+  return layout;
+}
+
+std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const ParallelConfig& parallel) {
+  auto model = open_model_source(config);
+  static_cast<void>(pipeline_layout(parallel, model->spec()));
+  return model;
+}
+
+ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, const ProcessMesh& mesh) {
+  return {.pipeline = pipeline_layout(config, spec),
+          .pp_rank = mesh.coordinate().pp_rank,
+          .axis = {.group = &mesh.tensor(), .sequence_parallel = config.sequence_parallel}};
+}
+
+ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, ComputeDtype dtype, ShardUse use) {
+  const StageOptions options = options_of(dtype, use);
+  const auto load = [&](const LogicalTensor& tensor) { return source.load(tensor.name, options.dtype); };
+  return {source.spec(), layout, load, options};
+}
+
+ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
+                       ComputeDtype dtype, ShardUse use) {
+  const auto load = [&](const LogicalTensor& tensor) {
+    at::Tensor value = checkpoint.load(kModelGroup, tensor.name);
+    if (value.sizes() != at::IntArrayRef(tensor.shape)) {
+      throw InputError(fmt::format("{}: tensor {} has shape [{}], but the model needs [{}]", checkpoint.path(),
+                                   tensor.name, fmt::join(value.sizes(), ", "), fmt::join(tensor.shape, ", ")));
+    }
+    return value;
+  };
+  return {spec, layout, load, options_of(dtype, use)};
+}
+
+}  // namespace collimate

@@ -1,0 +1,137 @@
+"""The program at other layouts: the same numbers, checkpoints that fit them all, and degrees that do not fit."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from jobs import read_metrics, refuse, succeed
+from model_folders import make_llama
+from safetensors.torch import load_file
+
+TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
+LAYOUTS = {
+    "tensor": {"tensor": 2},
+    "pipeline": {"pipeline": 2, "schedule": "zb_h1"},
+    "data_tensor": {"data": 2, "tensor": 2},
+    "pipeline_tensor": {"pipeline": 2, "tensor": 2, "schedule": "interleaved", "virtual_stages": 2},
+}
+GRADIENT_BYTES = 8
+
+
+def num_ranks(parallel) -> int:
+    return parallel.get("data", 1) * parallel.get("pipeline", 1) * parallel.get("tensor", 1)
+
+
+@pytest.fixture(scope="session")
+def deeper_model(tmp_path_factory):
+    return make_llama(tmp_path_factory.mktemp("deeper"), num_hidden_layers=4)
+
+
+@pytest.fixture
+def exact_run(run, deeper_model):
+    """In float64, where layouts differ by the order of sums alone."""
+    run.sections["model"] = {"path": str(deeper_model), "dtype": "float64"}
+    run.sections["optimizer"] |= {"lr_scheduler_type": "constant", "warmup_steps": 0}
+    return run
+
+
+def assert_same_metrics(got, expected):
+    assert [line["step"] for line in got] == [line["step"] for line in expected]
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.keys() == theirs.keys()
+        # In step 1 the policy is the reference: which of two equal rewards is larger is the last bit's word.
+        undecided = {"rewards/accuracies"} if ours["step"] == 1 else set()
+        for name in ours.keys() - TIMING - undecided:
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-12, abs=1e-12), (ours["step"], name)
+
+
+def train(run, output, parallel, **changes):
+    config = run.config(parallel=parallel, output={"directory": str(output)}, **changes)
+    succeed("train", config, ranks=num_ranks(parallel))
+    return read_metrics(output)
+
+
+def assert_same_weights(got, expected):
+    first, second = load_file(got), load_file(expected)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert (tensor - second[name]).norm() <= 1e-12 * second[name].norm(), name
+
+
+@pytest.mark.parametrize("parallel", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_scores_training_evaluation_and_checkpoint_are_those_of_one_rank(exact_run, tmp_path, parallel):
+    # The store is scored at this layout and serves both: step 0 is checked against it.
+    succeed("reference", exact_run.config(parallel=parallel), ranks=num_ranks(parallel))
+    alone = train(exact_run, tmp_path / "alone", {})
+    together = train(exact_run, tmp_path / "together", parallel)
+    assert_same_metrics(together, alone)
+    last = "checkpoints/latest/model.safetensors"
+    assert_same_weights(tmp_path / "together" / last, tmp_path / "alone" / last)
+    config = exact_run.config(parallel=parallel, output={"directory": str(tmp_path / "alone")})
+    evaluated = json.loads(succeed("evaluate", config, ranks=num_ranks(parallel)).stdout)
+    for name, value in [line for line in alone if "eval_loss" in line][-1].items():
+        if name not in TIMING | {"epoch"}:
+            assert evaluated[name] == pytest.approx(value, rel=1e-12, abs=1e-12), name
+
+
+def test_a_run_goes_on_at_another_layout(exact_run, tmp_path):
+    succeed("reference", exact_run.config(), ranks=2)
+    whole = train(exact_run, tmp_path / "whole", {})
+    cut = tmp_path / "cut"
+    train(exact_run, cut, LAYOUTS["tensor"], train={"max_steps": 2})
+    resumed = train(exact_run, cut, LAYOUTS["data_tensor"])
+    assert_same_metrics([line for line in resumed if "loss" in line], [line for line in whole if "loss" in line])
+    succeed("export", exact_run.config(output={"directory": str(cut)}), "--output", tmp_path / "exported")
+    assert load_file(tmp_path / "exported" / "model.safetensors").keys() == load_file(
+        tmp_path / "whole" / "checkpoints/latest/model.safetensors"
+    ).keys()
+
+
+@pytest.mark.parametrize(
+    ("parallel", "ranks", "says"),
+    [
+        ({"tensor": 4}, 4, ["parallel.tensor: 4", "6 attention heads", "1, 2, 6"]),
+        ({"pipeline": 5}, 5, ["parallel.pipeline", "5 stages", "4 layers"]),
+        ({"data": 3}, 4, ["parallel.data: 3", "4 ranks"]),
+        ({"pipeline": 2}, 3, ["parallel.pipeline: 2", "a multiple of 2 ranks"]),
+        ({"pipeline": 2, "schedule": "zbv"}, 2, ["parallel.virtual_stages", "expected 2", "zbv"]),
+        ({"pipeline": 2, "virtual_stages": 2}, 2, ["parallel.virtual_stages", "expected 1", "1f1b"]),
+        ({"pipeline": 2, "layers_per_stage": [1, 2]}, 2, ["parallel.layers_per_stage: [1, 2]", "sum 3", "sum 4"]),
+        ({"pipeline": 2, "layers_per_stage": [1, 2, 1]}, 2, ["parallel.layers_per_stage", "2 stages", "got 3"]),
+        ({"schedule": "zb1p"}, 1, ["parallel.schedule", "zb_h1"]),
+    ],
+)
+def test_degrees_that_do_not_fit_say_what_would(exact_run, parallel, ranks, says):
+    config = exact_run.config(parallel=parallel)
+    for verb in ("check", "plan"):
+        refuse(verb, config, "--ranks", str(ranks), says=says)
+    if "6 attention heads" in says or "5 stages" in says:  # what only the model tells; train must say so before it writes
+        refuse("train", config, ranks=ranks, says=says)
+    assert not exact_run.output.exists()
+
+
+def test_a_plan_shows_stages_and_draws_the_schedule(exact_run, tmp_path):
+    exact_run.sections["data"] = {"train": "nowhere.h5"}
+    picture = tmp_path / "schedule.svg"
+    config = exact_run.config(parallel=LAYOUTS["pipeline_tensor"])
+    done = succeed("plan", config, "--ranks", "8", "--microbatches", "6", "--schedule-svg", picture)
+    assert "ranks: 8 = data 2 x pipeline 2 x tensor 2" in done.stdout
+    assert "stage 3 on pipeline rank 1" in done.stdout and "bubble" in done.stdout
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+def test_a_trace_has_every_rank_action_and_byte(exact_run, tmp_path):
+    parallel = {"data": 2, "pipeline": 2, "schedule": "zb_h1"}
+    succeed("reference", exact_run.config())
+    trace_file = tmp_path / "trace.json"
+    train(exact_run, tmp_path / "out", parallel, runtime={"trace": str(trace_file)}, train={"max_steps": 3})
+    trace = json.loads(trace_file.read_text())
+    events = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert {event["pid"] for event in events} == {0, 1, 2, 3}
+    kinds = {event["name"].split(" ")[0] for event in events if event["cat"] == "pipeline"}
+    assert {"forward", "input_gradient", "weight_gradient", "send_activation", "receive_gradient"} <= kinds
+    sent = [entry for entry in trace["communication"] if entry["group"] == "data"]
+    assert {(entry["operation"], entry["calls"]) for entry in sent} == {("all_reduce", 3)}
+    elements = sum(tensor.numel() for tensor in load_file(tmp_path / "out/checkpoints/latest/model.safetensors").values())
+    # Two ranks, so each sends the gradients' bytes once in all, by halves.
+    assert sum(entry["sent_bytes"] for entry in sent) == 2 * elements * GRADIENT_BYTES * 3

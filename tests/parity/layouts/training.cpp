@@ -1,0 +1,138 @@
+#include "training.hpp"
+
+#include <cmath>
+
+#include "collimate/comm/solo.hpp"
+#include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/step_traffic.hpp"
+#include "collimate/train/train_step.hpp"
+#include "support/preference_file.hpp"
+#include "support/tiny_model.hpp"
+
+namespace collimate::test {
+
+namespace {
+
+constexpr std::uint64_t kNumPairs = 11;
+
+std::vector<TestPair> pairs_with_labels() {
+  std::vector<TestPair> pairs = random_preference_pairs(23, kNumPairs, 12, 29);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i].label = 1.0F - 0.05F * static_cast<float>(i);
+    pairs[i].weight = 0.5F + 0.25F * static_cast<float>(i % 4);
+  }
+  return pairs;
+}
+
+ReferenceStore made_up_reference(const PreferenceDataset& dataset) {
+  std::vector<ReferenceRow> rows;
+  for (std::uint64_t pair = 0; pair < dataset.size(); ++pair) {
+    const PairLengths lengths = dataset.lengths(pair);
+    const auto value = [&](std::int64_t num_tokens) {
+      return -3.0 * static_cast<double>(num_tokens) - 0.1 * static_cast<double>(pair);
+    };
+    rows.push_back({.pair_id = dataset.pair_id(pair),
+                    .chosen_logps = value(lengths.num_chosen_tokens),
+                    .rejected_logps = value(lengths.num_rejected_tokens),
+                    .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_chosen_tokens),
+                    .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_rejected_tokens)});
+  }
+  return {{}, std::move(rows), 4096};
+}
+
+ObjectiveConfig mixed_objective() {
+  ObjectiveConfig config;
+  config.loss_type = {LossType::kSigmoid, LossType::kSft};
+  config.loss_weights = {1.0, 0.3};
+  return config;
+}
+
+// Matrices that keep the size of what they are applied to: larger ones would magnify the last bit of a sum from layer
+// to layer, and with it every difference in the order of summation.
+ParameterLoader even_weights() {
+  const ParameterLoader load = random_weights(41);
+  return [load](const LogicalTensor& tensor) {
+    const at::Tensor values = load(tensor);
+    return tensor.shape.size() == 2 ? values / (0.4 * std::sqrt(static_cast<double>(tensor.shape[1]))) : values;
+  };
+}
+
+void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
+                          LayoutResult& result) {
+  std::vector<MicroBatchSize> sizes;
+  for (const MicroBatch& microbatch : microbatches) {
+    sizes.push_back(
+        {.num_stream_tokens = microbatch.num_stream_tokens(), .num_labelled_rows = std::ssize(microbatch.rows)});
+  }
+  const TrafficInputs inputs{.spec = shard.spec(),
+                             .layout = shard.layout().pipeline,
+                             .shape = mesh.shape(),
+                             .place = mesh.coordinate(),
+                             .sequence_parallel = shard.layout().axis.sequence_parallel,
+                             .element_bytes = 8};
+  for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
+}
+
+// Pairs of a step: all of them in turns.
+std::vector<std::uint64_t> batch_of_step(int step, int size) {
+  std::vector<std::uint64_t> pairs;
+  for (int i = 0; i < size; ++i) pairs.push_back(static_cast<std::uint64_t>(step * size + i) % kNumPairs);
+  return pairs;
+}
+
+}  // namespace
+
+LayoutData make_layout_data(const std::string& folder) {
+  const std::string path = folder + "/pairs.h5";
+  write_preference_file(path, pairs_with_labels());
+  const DataSource source{.path = path};
+  PreferenceDataset dataset("data.train", std::span(&source, 1), 0.0);
+  ReferenceStore reference = made_up_reference(dataset);
+  return {.dataset = std::move(dataset), .reference = std::move(reference)};
+}
+
+LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare) {
+  const ModelSpec spec = layout.spec();
+  OptimizerConfig optimizer;
+  optimizer.weight_decay = 0.1;
+  const StageOptions options{.dtype = at::kDouble};
+  Policy policy(ModelShard(spec, shard_layout(layout.parallel(), spec, mesh), even_weights(), options), optimizer,
+                mesh);
+  if (prepare) prepare(policy.shard());
+  ModelPass pass(policy.shard(), mesh, layout.parallel());
+  const BatchConfig batch{.microbatch_tokens = layout.microbatch_tokens, .prefix_sharing = layout.prefix_sharing};
+  const BatchSource source(data.dataset, packing_options(batch, mesh.shape(), spec, Responses::kBoth),
+                           mesh.coordinate().dp_rank);
+  const Objective objective(mixed_objective());
+  TrainStep train_step(policy, pass, source, objective, &data.reference, mesh.world());
+  LayoutResult result;
+  for (int step = 0; step < layout.num_steps; ++step) {
+    const StepOrder order{.step = step,
+                          .pair_indices = batch_of_step(step, layout.global_batch_size),
+                          .learning_rate = 1e-3,
+                          .max_grad_norm = 1.0};
+    const StepOutcome outcome = train_step.run(order);
+    result.losses.push_back(outcome.metrics.front());
+    result.grad_norms.push_back(outcome.grad_norm);
+    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), result);
+    std::vector<TensorGroup> state = policy.gather_groups();
+    if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
+    result.state = std::move(state);
+  }
+  mesh.for_each_group([&](const Communicator& group) {
+    if (group.name() != "world") result.counted_traffic[group.name()] = group.counts().sent_bytes();
+  });
+  return result;
+}
+
+LayoutResult train_plainly(Layout layout, const LayoutData& data) {
+  layout.data = layout.pipeline = layout.tensor = layout.virtual_stages = 1;
+  layout.schedule = ScheduleType::k1f1b;
+  layout.microbatch_tokens = 1;
+  layout.prefix_sharing = false;
+  SoloFactory solo;
+  ProcessMesh mesh(solo, solo, {});
+  return train_layout(layout, data, mesh);
+}
+
+}  // namespace collimate::test
