@@ -16,6 +16,11 @@ if(COLLIMATE_SANITIZERS)
   # A finding must fail the run, so there is no recovery.
   add_compile_options(-fsanitize=${COLLIMATE_SANITIZERS} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${COLLIMATE_SANITIZERS})
+  if(COLLIMATE_SANITIZERS MATCHES undefined)
+    # What would be looked at on every access to memory, and is where the address sanitizer looks already: a third of the
+    # time to compile libtorch's and the JSON library's templates.
+    add_compile_options(-fno-sanitize=null,alignment,object-size,vptr,nonnull-attribute,returns-nonnull-attribute)
+  endif()
 endif()
 
 find_program(COLLIMATE_CCACHE ccache)
