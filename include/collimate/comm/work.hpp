@@ -14,8 +14,8 @@ class Work {
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
 
-  /// *Local.* Whether the operation is known to be done here; never waits, and lets the backend make progress. A backend
-  /// may not know before `wait`. Throws as wait does.
+  /// *Local.* Whether the operation is known to be done here; never waits, and lets the backend make progress. A
+  /// backend may not know before `wait`. Throws as wait does.
   [[nodiscard]] virtual bool is_done() = 0;
   /// *Local.* Returns when the operation is done here; further calls return at once. Throws Error when it failed.
   virtual void wait() = 0;
