@@ -82,9 +82,12 @@ def test_a_run_goes_on_at_another_layout(exact_run, tmp_path):
     resumed = train(exact_run, cut, LAYOUTS["data_tensor"])
     assert_same_metrics([line for line in resumed if "loss" in line], [line for line in whole if "loss" in line])
     succeed("export", exact_run.config(output={"directory": str(cut)}), "--output", tmp_path / "exported")
-    assert load_file(tmp_path / "exported" / "model.safetensors").keys() == load_file(
-        tmp_path / "whole" / "checkpoints/latest/model.safetensors"
-    ).keys()
+    # In the dtype of the model folder, float32: the checkpoint of four ranks, rounded.
+    exported = load_file(tmp_path / "exported" / "model.safetensors")
+    weights = load_file(tmp_path / "whole" / "checkpoints/latest/model.safetensors")
+    assert exported.keys() == weights.keys()
+    for name, tensor in exported.items():
+        assert (tensor.double() - weights[name]).norm() <= 1e-7 * weights[name].norm(), name
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,8 @@ def test_a_trace_has_every_rank_action_and_byte(exact_run, tmp_path):
     events = [event for event in trace["traceEvents"] if event["ph"] == "X"]
     assert {event["pid"] for event in events} == {0, 1, 2, 3}
     kinds = {event["name"].split(" ")[0] for event in events if event["cat"] == "pipeline"}
-    assert {"forward", "input_gradient", "weight_gradient", "send_activation", "receive_gradient"} <= kinds
+    messages = {"send_activation", "receive_activation", "send_gradient", "receive_gradient"}
+    assert kinds == {"forward", "input_gradient", "weight_gradient"} | messages
     sent = [entry for entry in trace["communication"] if entry["group"] == "data"]
     assert {(entry["operation"], entry["calls"]) for entry in sent} == {("all_reduce", 3)}
     elements = sum(tensor.numel() for tensor in load_file(tmp_path / "out/checkpoints/latest/model.safetensors").values())
