@@ -40,8 +40,7 @@ StageCosts stage_costs(const ModelSpec& spec, const PipelineLayout& layout) {
   const SplitCosts costs = split_costs(spec);
   StageCosts result;
   for (const StagePart& stage : layout.stages) {
-    const double cost = static_cast<double>(stage.layers.length) * costs.layer +
-                        (stage.is_first() ? costs.embedding : 0) + (stage.is_last() ? costs.head : 0);
+    const double cost = stage_cost(costs, stage);
     for (std::vector<double>* part : {&result.forward, &result.input_gradient, &result.weight_gradient}) {
       part->push_back(cost / 3);
     }

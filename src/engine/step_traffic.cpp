@@ -17,9 +17,7 @@ std::map<GradientSum, std::int64_t> elements_by_sum(const TrafficInputs& inputs)
       .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
   std::map<GradientSum, std::int64_t> elements;
   for (const PlacedTensor& placed : rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard)) {
-    std::int64_t size = 1;
-    for (const std::int64_t length : part_shape(placed.tensor, placed.placement)) size *= length;
-    elements[placed.placement.gradient_sum] += size;
+    elements[placed.placement.gradient_sum] += num_part_elements(placed.tensor, placed.placement);
   }
   return elements;
 }

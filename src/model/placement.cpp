@@ -117,6 +117,10 @@ std::vector<std::int64_t> part_shape(const LogicalTensor& tensor, const Placemen
   return shape;
 }
 
+std::int64_t num_part_elements(const LogicalTensor& tensor, const Placement& placement) {
+  return LogicalTensor{tensor.name, part_shape(tensor, placement)}.num_elements();
+}
+
 void require_tensor_degree(const ModelSpec& spec, int tp_size) {
   std::vector<std::string> problems;
   if (spec.num_heads % tp_size != 0) {

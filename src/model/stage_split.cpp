@@ -27,11 +27,6 @@ struct Quality {
   }
 };
 
-double stage_cost(const SplitCosts& costs, int stage_index, int num_stages, std::int64_t num_layers) {
-  return static_cast<double>(num_layers) * costs.layer + (stage_index == 0 ? costs.embedding : 0) +
-         (stage_index == num_stages - 1 ? costs.head : 0);
-}
-
 // best[s][n]: the best way to give the first n layers to the first s stages, and how many the last of these takes.
 struct Choice {
   Quality quality;
@@ -48,7 +43,8 @@ std::vector<std::int64_t> even_split(std::int64_t num_layers, int num_stages, co
     for (std::int64_t total = 1; total <= num_layers; ++total) {
       for (std::int64_t own = 1; own <= total; ++own) {
         const Quality& rest = before[static_cast<std::size_t>(total - own)].quality;
-        const double cost = stage_cost(costs, stage, num_stages, own);
+        const double cost =
+            stage_cost(costs, {.stage_index = stage, .num_stages = num_stages, .layers = {.begin = 0, .length = own}});
         const Quality quality{.most = std::max(rest.most, cost), .squares = rest.squares + cost * cost};
         Choice& choice = after[static_cast<std::size_t>(total)];
         if (quality.is_better_than(choice.quality)) choice = {.quality = quality, .num_last = own};
@@ -85,6 +81,11 @@ SplitCosts split_costs(const ModelSpec& spec) {
   return {.embedding = 6.0 * static_cast<double>(spec.hidden_size),
           .layer = 3.0 * token.projections / static_cast<double>(spec.num_layers),
           .head = 4.0 * token.head};
+}
+
+double stage_cost(const SplitCosts& costs, const StagePart& part) {
+  return static_cast<double>(part.layers.length) * costs.layer + (part.is_first() ? costs.embedding : 0) +
+         (part.is_last() ? costs.head : 0);
 }
 
 std::vector<StagePart> split_stages(const ModelSpec& spec, int num_stages,

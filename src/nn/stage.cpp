@@ -39,7 +39,6 @@ Stage::Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, c
       axis_(axis),
       queue_(queue),
       options_(options),
-      hidden_size_(spec.hidden_size),
       vocabulary_(place_tensor(spec, head_tensor(spec), axis.shard()).range),
       vocab_size_(spec.vocab_size),
       epsilon_(spec.rms_norm_eps),
@@ -56,10 +55,6 @@ Stage::Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, c
 HeadShard Stage::head() const {
   check(part_.is_last(), "the last stage has the head");
   return {.weight = head_, .vocab_begin = vocabulary_.begin, .vocab_size = vocab_size_, .axis = axis_};
-}
-
-std::vector<std::int64_t> Stage::boundary_shape(std::int64_t num_tokens) const {
-  return {axis_.residual_rows(num_tokens), hidden_size_};
 }
 
 at::Tensor Stage::embed(const MicroBatch& microbatch) const {

@@ -50,10 +50,7 @@ void put_parts(const std::vector<PlacedTensor>& tensors, const at::Tensor& joine
 std::int64_t num_primary_elements(const std::vector<PlacedTensor>& tensors) {
   std::int64_t elements = 0;
   for (const PlacedTensor& placed : tensors) {
-    if (!placed.placement.is_primary) continue;
-    std::int64_t size = 1;
-    for (const std::int64_t length : part_shape(placed.tensor, placed.placement)) size *= length;
-    elements += size;
+    if (placed.placement.is_primary) elements += num_part_elements(placed.tensor, placed.placement);
   }
   return elements;
 }

@@ -45,6 +45,9 @@ Placement place_tensor(const ModelSpec& spec, const LogicalTensor& tensor, const
 /// Shape of the part.
 std::vector<std::int64_t> part_shape(const LogicalTensor& tensor, const Placement& placement);
 
+/// Elements of the part.
+std::int64_t num_part_elements(const LogicalTensor& tensor, const Placement& placement);
+
 /// Ranks of the tensor axis that hold the same k/v head as another: 1 where there are heads enough.
 int num_kv_replicas(const ModelSpec& spec, int tp_size);
 

@@ -37,6 +37,9 @@ struct SplitCosts {
 /// be all; looking up an embedding costs what reading and adding a row does.
 SplitCosts split_costs(const ModelSpec& spec);
 
+/// Cost of a stage.
+double stage_cost(const SplitCosts& costs, const StagePart& part);
+
 /// Divides the layers among `num_stages` stages, at least one each: by `layers_per_stage` where given, else so that the
 /// most expensive stage is as cheap as can be, and the others as even as can be. Throws InputError that says what would
 /// fit.

@@ -40,8 +40,6 @@ class Stage {
   [[nodiscard]] const TensorAxis& axis() const noexcept { return axis_; }
   /// This rank's part of the head; only the last stage has one.
   [[nodiscard]] HeadShard head() const;
-  /// Shape of what goes from stage to stage for a stream of `num_tokens`.
-  [[nodiscard]] std::vector<std::int64_t> boundary_shape(std::int64_t num_tokens) const;
 
   /// *Collective* over the tensor axis. This rank's rows [residual rows, hidden_size] of the stream behind the stage's
   /// layers; behind the last stage, after the final norm. `input` is the output of the stage before, undefined for the
@@ -56,7 +54,6 @@ class Stage {
   TensorAxis axis_;
   WeightGradientQueue* queue_;
   StageOptions options_;
-  std::int64_t hidden_size_;
   ShardRange vocabulary_;  // of this rank
   std::int64_t vocab_size_;
   double epsilon_;
