@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from jobs import BINARY, REPOSITORY, collimate, read_metrics, step_metrics, succeed
+from jobs import BINARY, REPOSITORY, collimate, read_metrics, running, step_metrics, succeed
 from pairs import read_pairs
 from safetensors.torch import load_file, save_file
 
@@ -62,19 +62,6 @@ def test_weights_that_changed_after_scoring_are_noticed_at_step_0(scored_run):
     assert not read_metrics(scored_run.output)
 
 
-def running_ranks(config: Path) -> list[int]:
-    """Processes of the command that were given this configuration."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if words[0] == str(BINARY).encode() and str(config).encode() in words:
-            found.append(int(process.name))
-    return found
-
-
 def test_a_killed_rank_ends_the_job_and_the_run_goes_on_from_its_checkpoint(scored_run):
     config = scored_run.config(train={"num_train_epochs": 200}, checkpoint={"save_steps": 5})
     job = subprocess.Popen(
@@ -88,11 +75,11 @@ def test_a_killed_rank_ends_the_job_and_the_run_goes_on_from_its_checkpoint(scor
     while not latest.exists():
         assert job.poll() is None and time.monotonic() < deadline, job.stderr.read()
         time.sleep(0.05)
-    ranks = running_ranks(config)
+    ranks = running(BINARY, config)
     assert len(ranks) == 2
     os.kill(ranks[1], signal.SIGKILL)
     assert job.wait(30) not in (0, 2)
-    assert not running_ranks(config)
+    assert not running(BINARY, config)
     done = succeed("train", config, "--set", f"train.max_steps={last_step(scored_run) + 3}")
     assert "resumed from" in done.stderr
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import REPOSITORY, running
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests/mpi/failure_probe"
 DEADLINE = 10
 WORDS = {1: "loss of step 7 is not finite", 2: "train.h5: pair 3 is broken"}
@@ -23,26 +23,13 @@ def run_probe(ranks: int, *arguments: str | int) -> tuple[subprocess.CompletedPr
     return done, time.monotonic() - begin
 
 
-def processes_left() -> list[str]:
-    """Processes of the probe that still run."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if words[0] == str(PROBE).encode():
-            found.append(process.name)
-    return found
-
-
 def check_end(done: subprocess.CompletedProcess[str], seconds: float, code: int) -> None:
     assert done.returncode == code, done.stderr
     assert seconds < DEADLINE
     assert done.stderr.count("error:") == 1, done.stderr
     assert done.stderr.strip().count("\n") == 0, done.stderr
     assert WORDS[code] in done.stderr
-    assert processes_left() == []
+    assert running(PROBE) == []
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -85,4 +72,4 @@ def test_a_job_without_a_failure_ends_quickly_and_silently(ranks: int):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert seconds < DEADLINE / 2
-    assert processes_left() == []
+    assert running(PROBE) == []

@@ -43,6 +43,19 @@ def refuse(*arguments, says, **options) -> str:
     return message
 
 
+def running(program: Path, *words: object) -> list[int]:
+    """Processes of `program` that have all of these words in their command lines."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if line[0] == str(program).encode() and all(str(word).encode() in line for word in words):
+            found.append(int(process.name))
+    return found
+
+
 def write_config(path: Path, sections: dict) -> Path:
     """A configuration file; JSON is YAML."""
     path.write_text(json.dumps(sections, indent=1))
