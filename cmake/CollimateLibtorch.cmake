@@ -91,5 +91,24 @@ if(libtorch_kind STREQUAL CUDA)
   target_link_options(collimate_libtorch INTERFACE LINKER:--allow-shlib-undefined)
 endif()
 
+# What a source of the nccl backend includes besides. The Python packages that torch's own brings have the headers of CUDA and
+# NCCL; elsewhere an installed toolkit does. They come last: CUDA carries a standard library of its own.
+set(COLLIMATE_HAS_NCCL OFF)
+if(libtorch_kind STREQUAL CUDA)
+  set(COLLIMATE_HAS_NCCL ON)
+  add_library(collimate_nccl_headers INTERFACE)
+  file(GLOB package_headers ${libtorch}/../nvidia/cu*/include ${libtorch}/../nvidia/nccl/include)
+  set(toolkit_headers ${package_headers} $ENV{CUDA_HOME}/include $ENV{NCCL_HOME}/include /usr/local/cuda/include)
+  foreach(header cuda_runtime_api.h crt/host_defines.h cusparse.h nccl.h)
+    find_path(found ${header} PATHS ${toolkit_headers} NO_CACHE)
+    if(NOT found)
+      message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${libtorch} is a CUDA build, but ${header} was found neither beside it nor in "
+        "a CUDA toolkit. Install the toolkit and NCCL, or set CUDA_HOME and NCCL_HOME.")
+    endif()
+    target_compile_options(collimate_nccl_headers INTERFACE "SHELL:-idirafter ${found}")
+    unset(found)
+  endforeach()
+endif()
+
 # An installed program finds the same libtorch.
 list(APPEND CMAKE_INSTALL_RPATH ${libtorch}/lib)

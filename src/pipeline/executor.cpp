@@ -169,6 +169,7 @@ class Run {
 }  // namespace
 
 void ScheduleExecutor::run(const Schedule& schedule, StageWork& work) {
+  if (!std::exchange(is_connected_, true)) pipeline_.connect_neighbours();
   const QueueGuard guard(queue_);
   Run run(schedule, work, pipeline_, queue_);
   for (const Action& action : schedule.actions.at(static_cast<std::size_t>(pipeline_.rank()))) {

@@ -38,12 +38,29 @@ def test_another_folder_is_taken(tmp_path: Path, copy: Path):
     assert f"-isystem {copy}/include" in (tmp_path / "build/build.ninja").read_text()
 
 
-def test_a_cuda_build_is_recognized_by_its_libraries(tmp_path: Path, copy: Path):
+@pytest.fixture
+def cuda_copy(copy: Path) -> Path:
+    """What looks like a CUDA build of it, with the headers of CUDA beside it."""
     for library in ("libtorch_cuda.so", "libc10_cuda.so"):
         (copy / "lib" / library).symlink_to(WHEEL / "lib/libc10.so")
-    done = configure(tmp_path / "build", copy)
+    for header in ("cu13/include/cuda_runtime_api.h", "cu13/include/crt/host_defines.h", "cu13/include/cusparse.h", "nccl/include/nccl.h"):
+        (copy.parent / "nvidia" / header).parent.mkdir(parents=True, exist_ok=True)
+        (copy.parent / "nvidia" / header).touch()
+    return copy
+
+
+def test_a_cuda_build_has_the_nccl_backend(tmp_path: Path, cuda_copy: Path):
+    done = configure(tmp_path / "build", cuda_copy)
     assert done.returncode == 0, done.stderr
-    assert f"(CUDA): {copy}" in done.stdout
+    assert f"(CUDA): {cuda_copy}" in done.stdout
+    rules = (tmp_path / "build/build.ninja").read_text()
+    assert "nccl/nccl.cpp" in rules and "nccl/no_nccl.cpp" not in rules
+
+
+def test_a_cuda_build_without_headers_of_nccl_is_refused(tmp_path: Path, cuda_copy: Path):
+    (cuda_copy.parent / "nvidia/nccl/include/nccl.h").unlink()
+    done = configure(tmp_path / "build", cuda_copy)
+    assert f"COLLIMATE_LIBTORCH: {cuda_copy} is a CUDA build, but nccl.h was found neither" in error_of(done)
 
 
 def test_a_folder_that_is_no_libtorch_is_refused_by_name(tmp_path: Path):

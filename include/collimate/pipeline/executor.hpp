@@ -43,6 +43,7 @@ class ScheduleExecutor {
   Communicator& pipeline_;
   WeightGradientQueue& queue_;
   TraceRecorder* trace_ = nullptr;
+  bool is_connected_ = false;
 };
 
 }  // namespace collimate

@@ -55,8 +55,8 @@ void broadcast_pieces(MPI_Comm group, const std::string& name, std::byte* bytes,
 
 }  // namespace
 
-MpiCommunicator::MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size)
-    : Communicator(std::move(name), rank, size), group_(std::move(group)) {}
+MpiCommunicator::MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size, MpiProgress& progress)
+    : Communicator(std::move(name), rank, size), group_(std::move(group)), progress_(&progress) {}
 
 // A reduce-scatter into the own range, then an all-gather of the ranges.
 void MpiCommunicator::do_all_reduce(at::Tensor& tensor, ReduceOp op) {
@@ -96,12 +96,14 @@ void MpiCommunicator::do_broadcast(at::Tensor& tensor, int root) {
 
 WorkHandle MpiCommunicator::do_start_send(const at::Tensor& tensor, int destination) {
   auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
+  messages->keep_going(*progress_);
   messages->send(bytes_of(tensor), num_bytes_of(tensor), destination);
   return messages;
 }
 
 WorkHandle MpiCommunicator::do_start_receive(at::Tensor& tensor, int source) {
   auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
+  messages->keep_going(*progress_);
   messages->receive(bytes_of(tensor), num_bytes_of(tensor), source);
   return messages;
 }

@@ -8,6 +8,7 @@
 
 #include "collimate/base/unique_handle.hpp"
 #include "collimate/comm/communicator.hpp"
+#include "mpi_progress.hpp"
 
 namespace collimate::detail {
 
@@ -20,7 +21,8 @@ using MpiGroupHandle = UniqueHandle<MpiGroupTraits>;
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size);
+  /// `progress` must outlive the messages.
+  MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size, MpiProgress& progress);
 
  private:
   void do_all_reduce(at::Tensor& tensor, ReduceOp op) override;
@@ -34,6 +36,7 @@ class MpiCommunicator final : public Communicator {
   void do_barrier() override;
 
   MpiGroupHandle group_;
+  MpiProgress* progress_;
 };
 
 }  // namespace collimate::detail

@@ -8,6 +8,7 @@
 
 #include "mpi_call.hpp"
 #include "mpi_communicator.hpp"
+#include "mpi_progress.hpp"
 
 namespace collimate {
 
@@ -23,7 +24,7 @@ void require_mpi(int code, std::string_view call, std::string_view group) {
 
 }  // namespace detail
 
-MpiEnvironment::MpiEnvironment() {
+MpiEnvironment::MpiEnvironment() : progress_(std::make_unique<detail::MpiProgress>()) {
   int provided = MPI_THREAD_SINGLE;
   detail::require_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread", "world");
   if (provided != MPI_THREAD_MULTIPLE) throw Error("this MPI library gives no MPI_THREAD_MULTIPLE, which is required");
@@ -32,14 +33,17 @@ MpiEnvironment::MpiEnvironment() {
   MPI_Comm_size(MPI_COMM_WORLD, &world_size_);
 }
 
-MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
+MpiEnvironment::~MpiEnvironment() {
+  progress_.reset();
+  MPI_Finalize();
+}
 
 std::unique_ptr<Communicator> MpiEnvironment::make_group(const std::string& name, const std::vector<int>& world_ranks) {
   const int rank = rank_among(world_ranks);
   MPI_Comm raw = MPI_COMM_NULL;
   detail::require_mpi(MPI_Comm_split(MPI_COMM_WORLD, world_ranks.front(), rank, &raw), "MPI_Comm_split", name);
   return std::make_unique<detail::MpiCommunicator>(detail::MpiGroupHandle(raw), name, rank,
-                                                   static_cast<int>(world_ranks.size()));
+                                                   static_cast<int>(world_ranks.size()), *progress_);
 }
 
 void MpiEnvironment::abort_job(ExitCode code) {

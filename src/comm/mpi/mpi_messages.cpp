@@ -39,14 +39,17 @@ bool MpiMessages::is_done() {
   int done = 1;
   require_mpi(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
               "MPI_Testall", group_name_);
-  if (done != 0) requests_.clear();
-  return done != 0;
+  if (done == 0) return false;
+  requests_.clear();
+  held_.reset();
+  return true;
 }
 
 void MpiMessages::wait() {
   if (requests_.empty()) return;
   const int code = MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
   requests_.clear();
+  held_.reset();
   require_mpi(code, "MPI_Waitall", group_name_);
 }
 

@@ -2,12 +2,14 @@
 // Non-blocking messages of any length between two ranks, and the set of those under way.
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <mpi.h>
 
 #include "collimate/comm/work.hpp"
+#include "mpi_progress.hpp"
 
 namespace collimate::detail {
 
@@ -21,6 +23,9 @@ class MpiMessages final : public Work {
   MpiMessages(MPI_Comm group, std::string group_name, MessageTag tag)
       : group_(group), group_name_(std::move(group_name)), tag_(tag) {}
 
+  /// Lets them move on while the rank computes.
+  void keep_going(MpiProgress& progress) { held_ = progress.hold(); }
+
   void send(const std::byte* bytes, std::size_t num_bytes, int destination);
   void receive(std::byte* bytes, std::size_t num_bytes, int source);
   [[nodiscard]] bool is_done() override;
@@ -31,6 +36,7 @@ class MpiMessages final : public Work {
   std::string group_name_;
   MessageTag tag_;
   std::vector<MPI_Request> requests_;
+  std::shared_ptr<void> held_;
 };
 
 }  // namespace collimate::detail

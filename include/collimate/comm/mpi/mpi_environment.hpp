@@ -1,10 +1,16 @@
 #pragma once
 // The scope of MPI in a process: made once by the program, before any group and outliving all of them.
 
+#include <memory>
+
 #include "collimate/base/error.hpp"
 #include "collimate/comm/group_factory.hpp"
 
 namespace collimate {
+
+namespace detail {
+class MpiProgress;
+}
 
 /// Initializes MPI with full thread support and finalizes it. *Collective*, like the calls it stands for. Makes the
 /// groups of the `mpi` backend.
@@ -23,6 +29,7 @@ class MpiEnvironment final : public GroupFactory {
   [[noreturn]] static void abort_job(ExitCode code);
 
  private:
+  std::unique_ptr<detail::MpiProgress> progress_;
   int world_rank_ = 0;
   int world_size_ = 1;
 };
