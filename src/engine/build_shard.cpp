@@ -23,7 +23,7 @@ PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& sp
   require_tensor_degree(spec, config.tensor);
   PipelineLayout layout;
   layout.rank_of_stage = place_stages(config.schedule, config.pipeline, config.virtual_stages);
-  layout.stages = split_stages(spec, static_cast<int>(layout.rank_of_stage.size()), config.layers_per_stage);
+  layout.stages = split_stages(spec, layout.rank_of_stage, config.layers_per_stage);
   return layout;
 }
 

@@ -15,47 +15,41 @@ namespace collimate {
 
 namespace {
 
-// How good a split is: the dearest stage first, evenness among equals.
-struct Quality {
-  double most = std::numeric_limits<double>::infinity();
-  double squares = std::numeric_limits<double>::infinity();
-
-  [[nodiscard]] bool is_better_than(const Quality& other) const {
-    constexpr double kSame = 1e-9;
-    if (most < other.most * (1 - kSame)) return true;
-    return most <= other.most * (1 + kSame) && squares < other.squares * (1 - kSame);
+// The index of the least value, the last of equals: a late stage keeps fewer microbatches than an early one.
+std::size_t last_of_least(const std::vector<double>& values) {
+  std::size_t least = 0;
+  for (std::size_t index = 1; index < values.size(); ++index) {
+    if (values[index] <= values[least]) least = index;
   }
-};
+  return least;
+}
 
-// best[s][n]: the best way to give the first n layers to the first s stages, and how many the last of these takes.
-struct Choice {
-  Quality quality;
-  std::int64_t num_last = 0;
-};
-
-std::vector<std::int64_t> even_split(std::int64_t num_layers, int num_stages, const SplitCosts& costs) {
-  const auto columns = static_cast<std::size_t>(num_layers) + 1;
-  std::vector<std::vector<Choice>> best(static_cast<std::size_t>(num_stages) + 1, std::vector<Choice>(columns));
-  best[0][0].quality = {.most = 0, .squares = 0};
-  for (int stage = 0; stage < num_stages; ++stage) {
-    const auto& before = best[static_cast<std::size_t>(stage)];
-    auto& after = best[static_cast<std::size_t>(stage) + 1];
-    for (std::int64_t total = 1; total <= num_layers; ++total) {
-      for (std::int64_t own = 1; own <= total; ++own) {
-        const Quality& rest = before[static_cast<std::size_t>(total - own)].quality;
-        const double cost =
-            stage_cost(costs, {.stage_index = stage, .num_stages = num_stages, .layers = {.begin = 0, .length = own}});
-        const Quality quality{.most = std::max(rest.most, cost), .squares = rest.squares + cost * cost};
-        Choice& choice = after[static_cast<std::size_t>(total)];
-        if (quality.is_better_than(choice.quality)) choice = {.quality = quality, .num_last = own};
-      }
+// Layer by layer to the rank that has least to do so far, there to its cheapest stage: with pieces of one size no other
+// way ends with a smaller maximum, or a smaller sum of squares.
+std::vector<std::int64_t> even_split(std::int64_t num_layers, const std::vector<int>& rank_of_stage,
+                                     const SplitCosts& costs) {
+  const std::size_t num_stages = rank_of_stage.size();
+  const auto rank_of = [&](std::size_t stage) { return static_cast<std::size_t>(rank_of_stage[stage]); };
+  std::vector<std::int64_t> counts(num_stages, 1);
+  std::vector<double> cost_of_stage(num_stages);
+  std::vector<double> cost_of_rank(static_cast<std::size_t>(std::ranges::max(rank_of_stage)) + 1);
+  const auto update = [&](std::size_t stage) {
+    const double cost = stage_cost(costs, {.stage_index = static_cast<int>(stage),
+                                           .num_stages = static_cast<int>(num_stages),
+                                           .layers = {.begin = 0, .length = counts[stage]}});
+    cost_of_rank[rank_of(stage)] += cost - cost_of_stage[stage];
+    cost_of_stage[stage] = cost;
+  };
+  for (std::size_t stage = 0; stage < num_stages; ++stage) update(stage);
+  for (auto left = num_layers - static_cast<std::int64_t>(num_stages); left > 0; --left) {
+    const std::size_t rank = last_of_least(cost_of_rank);
+    std::vector<double> candidates = cost_of_stage;
+    for (std::size_t stage = 0; stage < num_stages; ++stage) {
+      if (rank_of(stage) != rank) candidates[stage] = std::numeric_limits<double>::infinity();
     }
-  }
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(num_stages));
-  std::int64_t left = num_layers;
-  for (std::size_t stage = counts.size(); stage-- > 0;) {
-    counts[stage] = best[stage + 1][static_cast<std::size_t>(left)].num_last;
-    left -= counts[stage];
+    const std::size_t stage = last_of_least(candidates);
+    ++counts[stage];
+    update(stage);
   }
   return counts;
 }
@@ -67,6 +61,10 @@ std::vector<std::int64_t> given_split(const ModelSpec& spec, int num_stages, con
         "parallel.layers_per_stage: [{}]: {} numbers with sum {}; expected one for each of the {} stages (pipeline x "
         "virtual_stages), with sum {}, the model's layers",
         fmt::join(layers_per_stage, ", "), layers_per_stage.size(), sum, num_stages, spec.num_layers));
+  }
+  if (std::ranges::min(layers_per_stage) < 1) {
+    throw InputError(fmt::format("parallel.layers_per_stage: [{}]: a stage needs one layer at least",
+                                 fmt::join(layers_per_stage, ", ")));
   }
   return {layers_per_stage.begin(), layers_per_stage.end()};
 }
@@ -88,8 +86,9 @@ double stage_cost(const SplitCosts& costs, const StagePart& part) {
          (part.is_last() ? costs.head : 0);
 }
 
-std::vector<StagePart> split_stages(const ModelSpec& spec, int num_stages,
+std::vector<StagePart> split_stages(const ModelSpec& spec, const std::vector<int>& rank_of_stage,
                                     const std::optional<std::vector<int>>& layers_per_stage) {
+  const auto num_stages = static_cast<int>(rank_of_stage.size());
   if (num_stages > spec.num_layers) {
     throw InputError(fmt::format(
         "parallel.pipeline: {} stages (pipeline x virtual_stages), but the model has {} layers; a stage needs one, so "
@@ -98,7 +97,7 @@ std::vector<StagePart> split_stages(const ModelSpec& spec, int num_stages,
   }
   const std::vector<std::int64_t> counts = layers_per_stage
                                                ? given_split(spec, num_stages, *layers_per_stage)
-                                               : even_split(spec.num_layers, num_stages, split_costs(spec));
+                                               : even_split(spec.num_layers, rank_of_stage, split_costs(spec));
   std::vector<StagePart> parts;
   std::int64_t begin = 0;
   for (int stage = 0; stage < num_stages; ++stage) {

@@ -40,10 +40,10 @@ SplitCosts split_costs(const ModelSpec& spec);
 /// Cost of a stage.
 double stage_cost(const SplitCosts& costs, const StagePart& part);
 
-/// Divides the layers among `num_stages` stages, at least one each: by `layers_per_stage` where given, else so that the
-/// most expensive stage is as cheap as can be, and the others as even as can be. Throws InputError that says what would
-/// fit.
-std::vector<StagePart> split_stages(const ModelSpec& spec, int num_stages,
+/// Divides the layers among the stages, at least one each: by `layers_per_stage` where given, else so that the ranks
+/// that hold them (`rank_of_stage`, from 0 without gaps) have as even a share of the cost as can be, and the stages of
+/// a rank likewise. Throws InputError that says what would fit.
+std::vector<StagePart> split_stages(const ModelSpec& spec, const std::vector<int>& rank_of_stage,
                                     const std::optional<std::vector<int>>& layers_per_stage);
 
 /// The logical tensors of a stage in their usual order. A tied head is not among them: head_tensor.

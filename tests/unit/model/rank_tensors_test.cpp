@@ -26,7 +26,7 @@ ModelSpec five_layers(bool tie_word_embeddings, std::int64_t num_heads = 8, std:
 }
 
 PipelineLayout layout_of(const ModelSpec& spec, const std::vector<int>& rank_of_stage) {
-  return {.stages = split_stages(spec, static_cast<int>(rank_of_stage.size()), {}), .rank_of_stage = rank_of_stage};
+  return {.stages = split_stages(spec, rank_of_stage, {}), .rank_of_stage = rank_of_stage};
 }
 
 /// One stage; in turn; several stages a rank; V shapes; and one rank with most.

@@ -31,6 +31,13 @@ ModelSpec spec_of(std::int64_t num_layers, std::int64_t vocab_size = 29) {
   return spec;
 }
 
+/// Every stage on a rank of its own.
+std::vector<int> one_each(int num_stages) {
+  std::vector<int> rank_of_stage(static_cast<std::size_t>(num_stages));
+  std::iota(rank_of_stage.begin(), rank_of_stage.end(), 0);
+  return rank_of_stage;
+}
+
 Counts counts_of(const std::vector<StagePart>& parts) {
   Counts counts;
   for (const StagePart& part : parts) counts.push_back(part.layers.length);
@@ -86,7 +93,7 @@ TEST(SplitStagesTest, the_dearest_stage_is_as_cheap_as_in_any_split) {
     for (std::int64_t num_layers = 1; num_layers <= 9; ++num_layers) {
       const ModelSpec spec = spec_of(num_layers, vocab_size);
       for (int num_stages = 1; num_stages <= num_layers; ++num_stages) {
-        const std::vector<StagePart> parts = split_stages(spec, num_stages, {});
+        const std::vector<StagePart> parts = split_stages(spec, one_each(num_stages), {});
         const SplitCost got = cost_of(counts_of(parts), split_costs(spec));
         const SplitCost best = best_of_all(spec, num_stages);
         EXPECT_NEAR(got.most / best.most, 1, 1e-9) << num_layers << " layers, " << num_stages << " stages";
@@ -99,7 +106,7 @@ TEST(SplitStagesTest, the_dearest_stage_is_as_cheap_as_in_any_split) {
 TEST(SplitStagesTest, stages_follow_one_another_with_a_layer_each_at_least) {
   for (const std::int64_t num_layers : {1, 2, 7, 12}) {
     for (int num_stages = 1; num_stages <= num_layers; ++num_stages) {
-      const std::vector<StagePart> parts = split_stages(spec_of(num_layers, 3000), num_stages, {});
+      const std::vector<StagePart> parts = split_stages(spec_of(num_layers, 3000), one_each(num_stages), {});
       ASSERT_EQ(std::ssize(parts), num_stages);
       std::int64_t end = 0;
       for (int stage = 0; stage < num_stages; ++stage) {
@@ -117,10 +124,10 @@ TEST(SplitStagesTest, stages_follow_one_another_with_a_layer_each_at_least) {
 }
 
 TEST(SplitStagesTest, a_dear_head_leaves_the_last_stage_fewer_layers) {
-  EXPECT_THAT(counts_of(split_stages(spec_of(8), 2, {})), ElementsAre(4, 4));
+  EXPECT_THAT(counts_of(split_stages(spec_of(8), one_each(2), {})), ElementsAre(4, 4));
   const SplitCosts costs = split_costs(spec_of(8, 1000));
   ASSERT_GT(costs.head, 4 * costs.layer);
-  EXPECT_THAT(counts_of(split_stages(spec_of(8, 1000), 2, {})), ElementsAre(7, 1));
+  EXPECT_THAT(counts_of(split_stages(spec_of(8, 1000), one_each(2), {})), ElementsAre(7, 1));
 }
 
 TEST(SplitStagesTest, costs_are_those_of_a_training_step) {
@@ -138,7 +145,7 @@ TEST(SplitStagesTest, eighty_layers_over_eight_stages_make_room_for_the_head) {
   spec.num_heads = 64;
   spec.num_kv_heads = 8;
   spec.head_dim = 128;
-  Counts counts = counts_of(split_stages(spec, 8, {}));
+  Counts counts = counts_of(split_stages(spec, one_each(8), {}));
   EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}), 80);
   // The head costs 1.6 layers: with nine layers the last stage is cheaper than one of eleven.
   EXPECT_EQ(counts.back(), 9);
@@ -147,27 +154,40 @@ TEST(SplitStagesTest, eighty_layers_over_eight_stages_make_room_for_the_head) {
   EXPECT_THAT(counts, Each(AnyOf(10, 11)));
 }
 
+TEST(SplitStagesTest, what_a_rank_holds_in_all_is_even) {
+  // The head costs six layers. There and back over two ranks, the first of which has the embedding and the head.
+  EXPECT_THAT(counts_of(split_stages(spec_of(16, 1000), {0, 1, 1, 0}, {})), ElementsAre(4, 5, 6, 1));
+  // Twice through two ranks: the second has the head.
+  EXPECT_THAT(counts_of(split_stages(spec_of(16, 1000), {0, 1, 0, 1}, {})), ElementsAre(5, 4, 6, 1));
+}
+
 TEST(SplitStagesTest, a_given_list_is_obeyed) {
-  const std::vector<StagePart> parts = split_stages(spec_of(6), 3, std::vector{1, 4, 1});
+  const std::vector<StagePart> parts = split_stages(spec_of(6), one_each(3), std::vector{1, 4, 1});
   EXPECT_THAT(counts_of(parts), ElementsAre(1, 4, 1));
   EXPECT_EQ(parts[1], (StagePart{.stage_index = 1, .num_stages = 3, .layers = {.begin = 1, .length = 4}}));
 }
 
 TEST(SplitStagesTest, a_given_list_that_does_not_fit_is_refused) {
-  EXPECT_THAT([] { split_stages(spec_of(6), 2, std::vector{2, 3}); },
+  EXPECT_THAT([] { split_stages(spec_of(6), one_each(2), std::vector{2, 3}); },
               throws<InputError>("parallel.layers_per_stage: [2, 3]: 2 numbers with sum 5; expected one for each of "
                                  "the 2 stages (pipeline x virtual_stages), with sum 6, the model's layers"));
-  EXPECT_THAT([] { split_stages(spec_of(6), 2, std::vector{2, 2, 2}); },
+  EXPECT_THAT([] { split_stages(spec_of(6), one_each(2), std::vector{2, 2, 2}); },
               throws<InputError>(AllOf(StartsWith("parallel.layers_per_stage: [2, 2, 2]: 3 numbers"),
                                        HasSubstr("each of the 2 stages"))));
+}
+
+TEST(SplitStagesTest, a_stage_without_layers_is_refused) {
+  EXPECT_THAT([] { split_stages(spec_of(6), one_each(3), std::vector{3, 0, 3}); },
+              throws<InputError>("parallel.layers_per_stage: [3, 0, 3]: a stage needs one layer at least"));
 }
 
 TEST(SplitStagesTest, more_stages_than_layers_are_refused) {
   const std::string message =
       "parallel.pipeline: 7 stages (pipeline x virtual_stages), but the model has 6 layers; a stage needs one, so "
       "lower parallel.pipeline or parallel.virtual_stages";
-  EXPECT_THAT([] { split_stages(spec_of(6), 7, {}); }, throws<InputError>(message));
-  EXPECT_THAT([] { split_stages(spec_of(6), 7, std::vector{1, 1, 1, 1, 1, 1, 0}); }, throws<InputError>(message));
+  EXPECT_THAT([] { split_stages(spec_of(6), one_each(7), {}); }, throws<InputError>(message));
+  EXPECT_THAT([] { split_stages(spec_of(6), one_each(7), std::vector{1, 1, 1, 1, 1, 1, 0}); },
+              throws<InputError>(message));
 }
 
 TEST(StageTensorsTest, the_stages_in_order_have_the_tensors_of_the_model) {
@@ -177,7 +197,7 @@ TEST(StageTensorsTest, the_stages_in_order_have_the_tensors_of_the_model) {
     spec.tie_word_embeddings = tie_word_embeddings;
     for (int num_stages = 1; num_stages <= 5; ++num_stages) {
       std::vector<LogicalTensor> joined;
-      for (const StagePart& part : split_stages(spec, num_stages, {})) {
+      for (const StagePart& part : split_stages(spec, one_each(num_stages), {})) {
         std::ranges::move(stage_tensors(spec, part), std::back_inserter(joined));
       }
       EXPECT_EQ(joined, logical_tensors(spec)) << num_stages << " stages";
