@@ -1,10 +1,12 @@
-// logits_probe MODEL REQUEST.json OUTPUT.safetensors: runs pairs of tokens through a model folder and writes what comes
-// out, for logits_test.py to compare. The request is {"pairs": [{"prompt": [..], "chosen": [..], "rejected": [..]}],
-// "num_rope_positions": n}. For both dtypes and both layouts, as "<dtype>.<shared|apart>.": logits of all stream rows,
-// sums per response, log-probs per labelled row; and "rope.cos", "rope.sin" of the first positions in float32.
+// Runs pairs of tokens through model folders and writes what comes out, for logits_test.py to compare: for every line
+// "MODEL REQUEST.json OUTPUT.safetensors" on its input it answers "done" on its output. The request is {"pairs":
+// [{"prompt": [..], "chosen": [..], "rejected": [..]}], "num_rope_positions": n}. For both dtypes and both layouts, as
+// "<dtype>.<shared|apart>.": logits of all stream rows, sums per response, log-probs per labelled row; and "rope.cos",
+// "rope.sin" of the first positions in float32.
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -103,10 +105,15 @@ void run(const std::string& model_path, const std::string& request_path, const s
 }  // namespace
 }  // namespace collimate
 
-int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+int main() {
   try {
-    collimate::run(argv[1], argv[2], argv[3]);
+    std::string model;
+    std::string request;
+    std::string output;
+    while (std::cin >> model >> request >> output) {
+      collimate::run(model, request, output);
+      std::cout << "done" << std::endl;
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

@@ -6,6 +6,7 @@ attention is `sdpa`, because the eager path takes its softmax in float32. RoPE t
 float32, then cast.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -47,11 +48,17 @@ def make_model(case: Case) -> PreTrainedModel:
     return model.eval()
 
 
+@functools.cache
+def probe() -> subprocess.Popen:
+    """One process for all cases, since starting it takes longer than a case; it ends with its input."""
+    return subprocess.Popen([PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def run_probe(folder: Path, pairs: list[Pair], output: Path) -> dict[str, torch.Tensor]:
     request = output.with_suffix(".json")
     request.write_text(json.dumps({"pairs": pairs, "num_rope_positions": NUM_ROPE_POSITIONS}))
-    done = subprocess.run([PROBE, folder, request, output], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    print(folder, request, output, file=probe().stdin, flush=True)
+    assert probe().stdout.readline() == "done\n", "the probe says why"
     return load_file(output)
 
 
