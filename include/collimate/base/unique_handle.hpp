@@ -10,7 +10,7 @@ namespace collimate {
 template <class Traits>
 class UniqueHandle {
  public:
-  using Raw = typename Traits::Raw;
+  using Raw = Traits::Raw;
 
   UniqueHandle() = default;
   explicit UniqueHandle(Raw raw) : raw_(raw) {}

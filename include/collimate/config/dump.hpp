@@ -20,7 +20,7 @@ void dump_struct(const T& object, const std::string& first_indent, const std::st
     text += fmt::format("{}{}:", is_first ? first_indent : indent, field.key);
     is_first = false;
     if constexpr (ConfigStruct<ValueOf<decltype(field)>>) {
-      text += "\n";
+      text += '\n';
       dump_struct(value, indent + "  ", indent + "  ", text);
     } else if constexpr (kIsListOfStructs<ValueOf<decltype(field)>>) {
       text += value.empty() ? " []\n" : "\n";

@@ -82,7 +82,7 @@ void read_value(const ConfigNode& node, const std::string& path, const FieldType
   } else if constexpr (kIsList<Value>) {
     read_list(node, path, field, value, context);
   } else if constexpr (kIsOptional<Value>) {
-    using Inner = typename Value::value_type;
+    using Inner = Value::value_type;
     const bool is_word = node.kind == ConfigNode::Kind::kScalar && !node.is_quoted && node.text == field.unset_word;
     const bool is_null = node.kind == ConfigNode::Kind::kNull && field.unset_word == "null";
     if (is_word || is_null) {
