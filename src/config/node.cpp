@@ -18,7 +18,7 @@ std::string ConfigNode::shown() const {
       break;
   }
   const std::string cut = text.size() > kShownCharacters ? text.substr(0, kShownCharacters) + "..." : text;
-  return is_quoted ? quoted(cut) : cut;
+  return is_quoted ? collimate::quoted(cut) : cut;
 }
 
 bool ConfigNode::is_text() const { return kind == Kind::kScalar && (is_quoted || reads_as_text(text)); }

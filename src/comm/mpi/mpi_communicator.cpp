@@ -14,8 +14,6 @@ namespace collimate::detail {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{1} << 30U;
-
 void require_cpu(const at::Tensor& tensor) { check(tensor.is_cpu(), "the mpi backend takes CPU tensors"); }
 
 std::byte* bytes_of(at::Tensor& tensor) {

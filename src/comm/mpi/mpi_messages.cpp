@@ -8,8 +8,6 @@ namespace collimate::detail {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{1} << 30U;
-
 template <class Part>
 void for_pieces(std::size_t num_bytes, const Part& part) {
   for (std::size_t begin = 0; begin < num_bytes; begin += kPieceBytes) {

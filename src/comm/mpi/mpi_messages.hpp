@@ -13,6 +13,9 @@
 
 namespace collimate::detail {
 
+/// What goes in one call of MPI, which counts in int.
+inline constexpr std::size_t kPieceBytes = std::size_t{1} << 30U;
+
 /// MPI keeps messages of one tag in order, and apart from those of another.
 enum class MessageTag { kPointToPoint = 0, kCollective = 1 };
 

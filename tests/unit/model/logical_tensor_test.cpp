@@ -10,7 +10,6 @@ namespace collimate {
 namespace {
 
 using testing::Contains;
-using testing::Field;
 using testing::Not;
 
 // Head size times heads is not the hidden size, so that no dim can stand for another.
@@ -20,7 +19,7 @@ ModelSpec small_spec() {
   return spec;
 }
 
-auto named(const std::string& name) { return Field(&LogicalTensor::name, name); }
+auto named(const std::string& name) { return testing::Field(&LogicalTensor::name, name); }
 
 TEST(LogicalTensorTest, a_plain_model_has_the_tensors_of_hugging_face) {
   const std::vector<LogicalTensor> tensors = logical_tensors(small_spec());

@@ -35,10 +35,10 @@ const std::vector<std::vector<int>> kRanksOfStages = {{0},          {0, 1}, {0, 
 
 int num_ranks(const PipelineLayout& layout) { return 1 + *std::ranges::max_element(layout.rank_of_stage); }
 
-using Counts = std::map<std::string, std::vector<int>>;
+using PartCounts = std::map<std::string, std::vector<int>>;
 
 /// Counts every element of the part once.
-void count_part(const PlacedTensor& placed, Counts& counts) {
+void count_part(const PlacedTensor& placed, PartCounts& counts) {
   const auto& [tensor, placement] = placed;
   const std::int64_t num_columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   std::vector<int>& elements = counts[tensor.name];
@@ -56,8 +56,8 @@ void count_part(const PlacedTensor& placed, Counts& counts) {
 }
 
 /// How often the primary parts of all ranks have each element.
-Counts count_primary_parts(const ModelSpec& spec, const PipelineLayout& layout, TensorShard shard) {
-  Counts counts;
+PartCounts count_primary_parts(const ModelSpec& spec, const PipelineLayout& layout, TensorShard shard) {
+  PartCounts counts;
   for (int pp_rank = 0; pp_rank < num_ranks(layout); ++pp_rank) {
     for (shard.tp_rank = 0; shard.tp_rank < shard.tp_size; ++shard.tp_rank) {
       for (const PlacedTensor& placed : rank_tensors(spec, layout, pp_rank, shard)) {
@@ -76,8 +76,8 @@ TEST_P(RankTensorsTest, primary_parts_cover_every_element_exactly_once) {
     const ModelSpec spec = five_layers(tied, 8, num_kv_heads);
     for (const std::vector<int>& rank_of_stage : kRanksOfStages) {
       SCOPED_TRACE(::testing::PrintToString(rank_of_stage));
-      const Counts counts = count_primary_parts(spec, layout_of(spec, rank_of_stage),
-                                                {.tp_size = tp_size, .sequence_parallel = sequence_parallel});
+      const PartCounts counts = count_primary_parts(spec, layout_of(spec, rank_of_stage),
+                                                    {.tp_size = tp_size, .sequence_parallel = sequence_parallel});
       EXPECT_EQ(counts.size(), logical_tensors(spec).size());
       for (const LogicalTensor& tensor : logical_tensors(spec)) {
         ASSERT_TRUE(counts.contains(tensor.name)) << tensor.name;
