@@ -86,21 +86,18 @@ target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1
 # Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
 target_link_libraries(collimate_libtorch INTERFACE
   "-Wl,--push-state,--no-as-needed" ${libtorch_libraries} "-Wl,--pop-state")
-if(libtorch_kind STREQUAL CUDA)
-  # What its libraries need in turn (cuDNN, cuBLAS of the Python packages) they find through their own run paths.
-  target_link_options(collimate_libtorch INTERFACE LINKER:--allow-shlib-undefined)
-endif()
-
-# What a source of the nccl backend includes besides. The Python packages that torch's own brings have the headers of CUDA and
-# NCCL; elsewhere an installed toolkit does. They come last: CUDA carries a standard library of its own.
 set(COLLIMATE_HAS_NCCL OFF)
 if(libtorch_kind STREQUAL CUDA)
   set(COLLIMATE_HAS_NCCL ON)
+  # What its libraries need in turn (cuDNN, cuBLAS of the Python packages) they find through their own run paths.
+  target_link_options(collimate_libtorch INTERFACE LINKER:--allow-shlib-undefined)
+  # What a source of the nccl backend includes besides. The Python packages that torch's own brings have the headers of CUDA
+  # and NCCL; elsewhere an installed toolkit does. They come last: CUDA carries a standard library of its own.
   add_library(collimate_nccl_headers INTERFACE)
-  file(GLOB package_headers ${libtorch}/../nvidia/cu*/include ${libtorch}/../nvidia/nccl/include)
-  set(toolkit_headers ${package_headers} $ENV{CUDA_HOME}/include $ENV{NCCL_HOME}/include /usr/local/cuda/include)
+  file(GLOB packages ${libtorch}/../nvidia/cu* ${libtorch}/../nvidia/nccl)
   foreach(header cuda_runtime_api.h crt/host_defines.h nv/target cusparse.h nccl.h)
-    find_path(found ${header} PATHS ${toolkit_headers} PATH_SUFFIXES cccl NO_CACHE)
+    find_path(found ${header} HINTS ${packages} PATHS ENV CUDA_HOME ENV NCCL_HOME /usr/local/cuda
+      PATH_SUFFIXES include include/cccl NO_CACHE)
     if(NOT found)
       message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${libtorch} is a CUDA build, but ${header} was found neither beside it nor in "
         "a CUDA toolkit. Install the toolkit and NCCL, or set CUDA_HOME and NCCL_HOME.")

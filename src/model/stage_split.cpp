@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 #include <numeric>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,41 +15,34 @@ namespace collimate {
 
 namespace {
 
-// The index of the least value, the last of equals: a late stage keeps fewer microbatches than an early one.
-std::size_t last_of_least(const std::vector<double>& values) {
-  std::size_t least = 0;
-  for (std::size_t index = 1; index < values.size(); ++index) {
-    if (values[index] <= values[least]) least = index;
-  }
-  return least;
-}
-
 // Layer by layer to the rank that has least to do so far, there to its cheapest stage: with pieces of one size no other
-// way ends with a smaller maximum, or a smaller sum of squares.
+// way ends with a smaller maximum, or a smaller sum of squares. Of equals the last, which keeps fewer microbatches.
 std::vector<std::int64_t> even_split(std::int64_t num_layers, const std::vector<int>& rank_of_stage,
                                      const SplitCosts& costs) {
   const std::size_t num_stages = rank_of_stage.size();
-  const auto rank_of = [&](std::size_t stage) { return static_cast<std::size_t>(rank_of_stage[stage]); };
   std::vector<std::int64_t> counts(num_stages, 1);
   std::vector<double> cost_of_stage(num_stages);
   std::vector<double> cost_of_rank(static_cast<std::size_t>(std::ranges::max(rank_of_stage)) + 1);
-  const auto update = [&](std::size_t stage) {
-    const double cost = stage_cost(costs, {.stage_index = static_cast<int>(stage),
-                                           .num_stages = static_cast<int>(num_stages),
-                                           .layers = {.begin = 0, .length = counts[stage]}});
-    cost_of_rank[rank_of(stage)] += cost - cost_of_stage[stage];
-    cost_of_stage[stage] = cost;
+  const auto rank_cost = [&](std::size_t stage) -> double& {
+    return cost_of_rank[static_cast<std::size_t>(rank_of_stage[stage])];
   };
-  for (std::size_t stage = 0; stage < num_stages; ++stage) update(stage);
+  for (std::size_t stage = 0; stage < num_stages; ++stage) {
+    cost_of_stage[stage] = stage_cost(costs, {.stage_index = static_cast<int>(stage),
+                                              .num_stages = static_cast<int>(num_stages),
+                                              .layers = {.begin = 0, .length = 1}});
+    rank_cost(stage) += cost_of_stage[stage];
+  }
+  const auto order = [&](std::size_t stage) {
+    return std::tuple(rank_cost(stage), -rank_of_stage[stage], cost_of_stage[stage]);
+  };
   for (auto left = num_layers - static_cast<std::int64_t>(num_stages); left > 0; --left) {
-    const std::size_t rank = last_of_least(cost_of_rank);
-    std::vector<double> candidates = cost_of_stage;
-    for (std::size_t stage = 0; stage < num_stages; ++stage) {
-      if (rank_of(stage) != rank) candidates[stage] = std::numeric_limits<double>::infinity();
+    std::size_t next = 0;
+    for (std::size_t stage = 1; stage < num_stages; ++stage) {
+      if (order(stage) <= order(next)) next = stage;
     }
-    const std::size_t stage = last_of_least(candidates);
-    ++counts[stage];
-    update(stage);
+    ++counts[next];
+    cost_of_stage[next] += costs.layer;
+    rank_cost(next) += costs.layer;
   }
   return counts;
 }

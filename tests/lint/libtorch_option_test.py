@@ -43,9 +43,11 @@ def cuda_copy(copy: Path) -> Path:
     """What looks like a CUDA build of it, with the headers of CUDA beside it."""
     for library in ("libtorch_cuda.so", "libc10_cuda.so"):
         (copy / "lib" / library).symlink_to(WHEEL / "lib/libc10.so")
-    for header in ("cu13/include/cuda_runtime_api.h", "cu13/include/crt/host_defines.h", "cu13/include/nv/target", "cu13/include/cusparse.h", "nccl/include/nccl.h"):
-        (copy.parent / "nvidia" / header).parent.mkdir(parents=True, exist_ok=True)
-        (copy.parent / "nvidia" / header).touch()
+    cuda = ("cuda_runtime_api.h", "crt/host_defines.h", "nv/target", "cusparse.h")
+    for header in [f"cu13/include/{name}" for name in cuda] + ["nccl/include/nccl.h"]:
+        file = copy.parent / "nvidia" / header
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     return copy
 
 

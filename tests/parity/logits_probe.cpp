@@ -1,9 +1,9 @@
 // Runs pairs of tokens through model folders and writes what comes out, for logits_test.py to compare: for every line
-// "MODEL REQUEST.json OUTPUT.safetensors" on its input it answers "done" on its output. The request is {"pairs":
+// "MODEL REQUEST.json OUTPUT.safetensors" on its input it answers "done", or why not, in a line. The request is
+// {"pairs":
 // [{"prompt": [..], "chosen": [..], "rejected": [..]}], "num_rope_positions": n}. For both dtypes and both layouts, as
 // "<dtype>.<shared|apart>.": logits of all stream rows, sums per response, log-probs per labelled row; and "rope.cos",
 // "rope.sin" of the first positions in float32.
-#include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -106,17 +106,16 @@ void run(const std::string& model_path, const std::string& request_path, const s
 }  // namespace collimate
 
 int main() {
-  try {
-    std::string model;
-    std::string request;
-    std::string output;
-    while (std::cin >> model >> request >> output) {
+  std::string model;
+  std::string request;
+  std::string output;
+  while (std::cin >> model >> request >> output) {
+    try {
       collimate::run(model, request, output);
       std::cout << "done" << std::endl;
+    } catch (const std::exception& error) {
+      std::cout << nlohmann::json(error.what()) << std::endl;
     }
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
   }
   return 0;
 }

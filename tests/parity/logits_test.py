@@ -58,7 +58,7 @@ def run_probe(folder: Path, pairs: list[Pair], output: Path) -> dict[str, torch.
     request = output.with_suffix(".json")
     request.write_text(json.dumps({"pairs": pairs, "num_rope_positions": NUM_ROPE_POSITIONS}))
     print(folder, request, output, file=probe().stdin, flush=True)
-    assert probe().stdout.readline() == "done\n", "the probe says why"
+    assert probe().stdout.readline() == "done\n"
     return load_file(output)
 
 

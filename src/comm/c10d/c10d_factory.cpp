@@ -4,6 +4,16 @@
 
 namespace collimate::detail {
 
+C10dFactoryOptions options_over(MpiEnvironment& environment) {
+  auto shared_store = std::make_unique<SharedStore>(*environment.make_world_group());
+  Store store = shared_store->store();
+  return {.world_rank = environment.world_rank(),
+          .world_size = environment.world_size(),
+          .store = std::move(store),
+          .shared_store = std::move(shared_store),
+          .control = &environment};
+}
+
 std::unique_ptr<Communicator> C10dFactory::make_group(const std::string& name, const std::vector<int>& world_ranks) {
   const int rank = rank_among(world_ranks);
   const int size = static_cast<int>(world_ranks.size());

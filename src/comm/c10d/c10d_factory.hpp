@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "c10d_communicator.hpp"
-#include "collimate/comm/group_factory.hpp"
+#include "collimate/comm/mpi/mpi_environment.hpp"
 #include "stores.hpp"
 
 namespace collimate::detail {
@@ -22,6 +22,10 @@ struct C10dFactoryOptions {
   bool has_two_directions = false;  ///< each group gets a second backend, for messages to lower ranks
   GroupFactory* control = nullptr;  ///< makes the groups that carry bytes; not owned. Null: the backend does
 };
+
+/// *Collective.* What any backend has over processes: a store whose address goes over MPI, and MPI for bytes.
+/// `environment` must outlive the factory.
+C10dFactoryOptions options_over(MpiEnvironment& environment);
 
 class C10dFactory final : public GroupFactory {
  public:

@@ -37,15 +37,9 @@ BackendMaker gloo_backend_maker(const GlooOptions& options) {
 }  // namespace
 
 std::unique_ptr<GroupFactory> make_gloo_factory(MpiEnvironment& environment) {
-  auto shared_store = std::make_unique<SharedStore>(*environment.make_world_group());
-  const GlooOptions options{.is_on_one_machine = shared_store->is_on_one_machine()};
-  const Store store = shared_store->store();
-  return std::make_unique<C10dFactory>(C10dFactoryOptions{.world_rank = environment.world_rank(),
-                                                          .world_size = environment.world_size(),
-                                                          .store = store,
-                                                          .shared_store = std::move(shared_store),
-                                                          .make_backend = gloo_backend_maker(options),
-                                                          .control = &environment});
+  C10dFactoryOptions options = options_over(environment);
+  options.make_backend = gloo_backend_maker({.is_on_one_machine = options.shared_store->is_on_one_machine()});
+  return std::make_unique<C10dFactory>(std::move(options));
 }
 
 }  // namespace detail

@@ -93,15 +93,13 @@ void MpiCommunicator::do_broadcast(at::Tensor& tensor, int root) {
 }
 
 WorkHandle MpiCommunicator::do_start_send(const at::Tensor& tensor, int destination) {
-  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
-  messages->keep_going(*progress_);
+  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint, progress_->hold());
   messages->send(bytes_of(tensor), num_bytes_of(tensor), destination);
   return messages;
 }
 
 WorkHandle MpiCommunicator::do_start_receive(at::Tensor& tensor, int source) {
-  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint);
-  messages->keep_going(*progress_);
+  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint, progress_->hold());
   messages->receive(bytes_of(tensor), num_bytes_of(tensor), source);
   return messages;
 }

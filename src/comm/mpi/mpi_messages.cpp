@@ -44,7 +44,6 @@ bool MpiMessages::is_done() {
 }
 
 void MpiMessages::wait() {
-  if (requests_.empty()) return;
   const int code = MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
   requests_.clear();
   held_.reset();

@@ -2,7 +2,6 @@
 // Non-blocking messages of any length between two ranks, and the set of those under way.
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,11 +22,9 @@ enum class MessageTag { kPointToPoint = 0, kCollective = 1 };
 /// Not owned: the group and the buffers.
 class MpiMessages final : public Work {
  public:
-  MpiMessages(MPI_Comm group, std::string group_name, MessageTag tag)
-      : group_(group), group_name_(std::move(group_name)), tag_(tag) {}
-
-  /// Lets them move on while the rank computes.
-  void keep_going(MpiProgress& progress) { held_ = progress.hold(); }
+  /// `held` lets them move on while the rank computes; not needed by one that waits at once.
+  MpiMessages(MPI_Comm group, std::string group_name, MessageTag tag, MpiHold held = {})
+      : group_(group), group_name_(std::move(group_name)), tag_(tag), held_(std::move(held)) {}
 
   void send(const std::byte* bytes, std::size_t num_bytes, int destination);
   void receive(std::byte* bytes, std::size_t num_bytes, int source);
@@ -39,7 +36,7 @@ class MpiMessages final : public Work {
   std::string group_name_;
   MessageTag tag_;
   std::vector<MPI_Request> requests_;
-  std::shared_ptr<void> held_;
+  MpiHold held_;
 };
 
 }  // namespace collimate::detail

@@ -24,7 +24,12 @@ void look_in() {
 
 }  // namespace
 
-std::shared_ptr<void> MpiProgress::hold() {
+void MpiHoldTraits::close(Raw raw) noexcept {
+  const std::scoped_lock lock(raw->mutex_);
+  --raw->num_held_;
+}
+
+MpiHold MpiProgress::hold() {
   {
     const std::scoped_lock lock(mutex_);
     ++num_held_;
@@ -32,10 +37,7 @@ std::shared_ptr<void> MpiProgress::hold() {
     if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
   changed_.notify_one();
-  return {this, [](MpiProgress* progress) {
-            const std::scoped_lock lock(progress->mutex_);
-            --progress->num_held_;
-          }};
+  return MpiHold(this);
 }
 
 void MpiProgress::run(const std::stop_token& stop) {

@@ -97,16 +97,11 @@ void require_gpu() {
 
 std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& environment) {
   const c10::DeviceIndex device = take_gpu(environment);
-  auto shared_store = std::make_unique<SharedStore>(*environment.make_world_group());
-  const Store store = shared_store->store();
-  return std::make_unique<C10dFactory>(C10dFactoryOptions{.world_rank = environment.world_rank(),
-                                                          .world_size = environment.world_size(),
-                                                          .store = store,
-                                                          .shared_store = std::move(shared_store),
-                                                          .device = at::Device(at::kCUDA, device),
-                                                          .make_backend = make_backend,
-                                                          .has_two_directions = true,
-                                                          .control = &environment});
+  C10dFactoryOptions options = options_over(environment);
+  options.device = at::Device(at::kCUDA, device);
+  options.make_backend = make_backend;
+  options.has_two_directions = true;
+  return std::make_unique<C10dFactory>(std::move(options));
 }
 
 }  // namespace collimate::detail
