@@ -1,7 +1,5 @@
 #include "collimate/comm/backends.hpp"
 
-#include <fmt/format.h>
-
 #include "collimate/base/error.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 #include "gloo/gloo.hpp"
@@ -30,12 +28,9 @@ class MpiFactory final : public GroupFactory {
 }  // namespace
 
 BackendType resolve_backend(const RuntimeConfig& config) {
-  const bool is_on_gpu = config.device == DeviceType::kCuda;
-  if (config.backend == BackendType::kAuto) return is_on_gpu ? BackendType::kNccl : BackendType::kMpi;
-  if (is_on_gpu == (config.backend == BackendType::kNccl)) return config.backend;
-  throw InputError(fmt::format("runtime.backend: {} does not carry tensors of runtime.device: {}; {} does, and auto",
-                               enum_name(config.backend), enum_name(config.device),
-                               is_on_gpu ? "nccl" : "mpi (or, slower, gloo)"));
+  check(fits(config.backend, config.device), "a configuration's backend fits its device");
+  if (config.backend != BackendType::kAuto) return config.backend;
+  return config.device == DeviceType::kCuda ? BackendType::kNccl : BackendType::kMpi;
 }
 
 void require_device(const RuntimeConfig& config) {

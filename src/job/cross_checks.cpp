@@ -146,6 +146,15 @@ void check_layers_per_stage(const RunConfig& config, Findings& findings) {
                   parallel.layers_per_stage->size()));
 }
 
+void check_backend(const RunConfig& config, Findings& findings) {
+  const RuntimeConfig& runtime = config.runtime;
+  if (fits(runtime.backend, runtime.device)) return;
+  const bool is_on_gpu = runtime.device == DeviceType::kCuda;
+  add(findings, {"runtime.backend", "runtime.device"},
+      fmt::format("expected auto or {} with runtime.device: {}, got {}", is_on_gpu ? "nccl" : "mpi (or, slower, gloo)",
+                  enum_name(runtime.device), enum_name(runtime.backend)));
+}
+
 using CrossCheck = void (*)(const RunConfig&, Findings&);
 
 constexpr CrossCheck kCrossChecks[] = {
@@ -160,6 +169,7 @@ constexpr CrossCheck kCrossChecks[] = {
     check_parameters_of_schedule,
     check_virtual_stages,
     check_layers_per_stage,
+    check_backend,
 };
 
 }  // namespace

@@ -10,8 +10,7 @@ namespace collimate {
 
 class MpiEnvironment;
 
-/// *Local.* The backend that `runtime` asks for: `auto` is mpi on a CPU and nccl on a GPU. Throws InputError when
-/// backend and device do not go together.
+/// *Local.* The backend that `runtime` asks for: `auto` is mpi on a CPU and nccl on a GPU. The two must fit.
 BackendType resolve_backend(const RuntimeConfig& config);
 
 /// *Local.* Throws InputError unless this program can compute on the configured device, with the configured backend, on

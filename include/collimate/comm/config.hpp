@@ -25,6 +25,11 @@ template <>
 inline constexpr auto enum_names<CheckLevel> =
     std::to_array<EnumName<CheckLevel>>({{CheckLevel::kNormal, "normal"}, {CheckLevel::kFull, "full"}});
 
+/// Whether a backend carries the tensors of a device.
+constexpr bool fits(BackendType backend, DeviceType device) {
+  return backend == BackendType::kAuto || (backend == BackendType::kNccl) == (device == DeviceType::kCuda);
+}
+
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
   BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU

@@ -22,16 +22,10 @@ TEST(BackendsTest, a_backend_that_was_asked_for_is_taken) {
   EXPECT_EQ(resolve_backend(runtime(DeviceType::kCuda, BackendType::kNccl)), BackendType::kNccl);
 }
 
-TEST(BackendsTest, a_backend_that_does_not_fit_the_device_is_refused) {
-  const auto says = [](const char* backend, const char* device, const char* right) {
-    return throws<InputError>(testing::AllOf(testing::HasSubstr(std::string("runtime.backend: ") + backend),
-                                             testing::HasSubstr(std::string("runtime.device: ") + device),
-                                             testing::HasSubstr(right)));
-  };
-  EXPECT_THAT([] { resolve_backend(runtime(DeviceType::kCpu, BackendType::kNccl)); }, says("nccl", "cpu", "mpi"));
-  EXPECT_THAT([] { resolve_backend(runtime(DeviceType::kCuda, BackendType::kMpi)); }, says("mpi", "cuda", "nccl"));
-  EXPECT_THAT([] { resolve_backend(runtime(DeviceType::kCuda, BackendType::kGloo)); }, says("gloo", "cuda", "nccl"));
-  EXPECT_THAT([] { require_device(runtime(DeviceType::kCpu, BackendType::kNccl)); }, says("nccl", "cpu", "mpi"));
+TEST(BackendsTest, each_device_has_its_backends) {
+  EXPECT_THROW(resolve_backend(runtime(DeviceType::kCpu, BackendType::kNccl)), InvariantError);
+  EXPECT_THROW(resolve_backend(runtime(DeviceType::kCuda, BackendType::kMpi)), InvariantError);
+  EXPECT_THROW(resolve_backend(runtime(DeviceType::kCuda, BackendType::kGloo)), InvariantError);
 }
 
 TEST(BackendsTest, a_gpu_that_is_not_there_is_an_input_error) {

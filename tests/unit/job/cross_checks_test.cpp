@@ -56,6 +56,11 @@ INSTANTIATE_TEST_SUITE_P(
             "label_smoothing_without_its_loss", with("objective: {loss_type: sft, label_smoothing: 0.2}"),
             "run.yaml:5:46: objective.label_smoothing: has no effect without loss_type: sigmoid; expected it left out, "
             "got 0.2"},
+        Unfit{"gpu_backend_on_the_cpu", with("runtime: {backend: nccl}"),
+              "run.yaml:5:20: runtime.backend: expected auto or mpi (or, slower, gloo) with runtime.device: cpu, got "
+              "nccl"},
+        Unfit{"cpu_backend_on_a_gpu", with("runtime: {backend: mpi, device: cuda}"),
+              "run.yaml:5:20: runtime.backend: expected auto or nccl with runtime.device: cuda, got mpi"},
         Unfit{"repeated_evaluation",
               "model: {path: m}\nreference: {store: r.h5}\ndata: {train: a.h5, eval: [b.h5, {path: c.h5, repeat: "
               "2}]}\noutput: {directory: o}\n",
