@@ -8,36 +8,17 @@ warming up do not count. Needs build/release/bin/collimate; makes an environment
 import argparse
 import hashlib
 import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trl_workload import write_model, write_text
+from program import LEARNING_RATE, NUM_CORES, ROOT, call, prepare, require_collimate, train
 
-ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build/bench-trl"
 TRL_VENV = ROOT / "build/trl-venv"
-COLLIMATE = ROOT / "build/release/bin/collimate"
 BATCH_SIZE = 16
-LEARNING_RATE = 1e-5
-NUM_PAIRS = 512
-NUM_CORES = len(os.sched_getaffinity(0))
-
-CONFIG = f"""
-model: {{path: {WORK}/model}}
-reference: {{store: {WORK}/reference.h5}}
-data: {{train: {WORK}/pairs.h5, shuffle: false}}
-batch: {{global_batch_size: {BATCH_SIZE}}}
-objective: {{loss_type: sigmoid, beta: 0.1}}
-optimizer: {{learning_rate: {LEARNING_RATE}, lr_scheduler_type: constant, warmup_steps: 0}}
-checkpoint: {{save_steps: 1000000}}
-output: {{directory: {WORK}/run}}
-"""
 
 
 @dataclass(frozen=True)
@@ -55,24 +36,12 @@ class Contender:
     run: Callable[[int], Timing]  # of so many steps
 
 
-def call(command: list[object], num_threads: int = NUM_CORES, **environment: str) -> None:
-    """Runs a program quietly; what it said is shown when it fails."""
-    variables = {**os.environ, "OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "false", **environment}
-    done = subprocess.run([str(word) for word in command], env=variables, text=True, capture_output=True, cwd=ROOT)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with exit code {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-
-
 def collimate(num_ranks: int, microbatch_tokens: int) -> Contender:
     num_threads = NUM_CORES // num_ranks
 
     def run(num_steps: int) -> Timing:
-        shutil.rmtree(WORK / "run", ignore_errors=True)
-        options = ["--set", f"train.max_steps={num_steps}", "--set", f"batch.microbatch_tokens={microbatch_tokens}"]
-        command = [ROOT / "launch/mpirun", "-n", num_ranks, COLLIMATE, "train", WORK / "collimate.yaml", *options]
-        call(command, num_threads)
-        lines = [json.loads(line) for line in (WORK / "run/metrics.jsonl").read_text().splitlines()]
-        steps = [line for line in lines if "pairs_per_second" in line]
+        settings = {"train.max_steps": num_steps, "batch.microbatch_tokens": microbatch_tokens}
+        steps = train(WORK, num_ranks, settings)
         return Timing([BATCH_SIZE / step["pairs_per_second"] for step in steps], [step["loss"] for step in steps])
 
     name = f"Collimate, {num_ranks} process(es) x {num_threads} thread(s), microbatches of {microbatch_tokens} tokens"
@@ -122,18 +91,6 @@ def set_up_trl() -> None:
     stamp.write_text(digest)
 
 
-def prepare() -> None:
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    write_model(WORK / "model")
-    write_text(WORK / "pairs.jsonl", NUM_PAIRS)
-    tokenizer = ROOT / "tools/tokenize_preferences.py"
-    call([sys.executable, tokenizer, "--model", WORK / "model", "--input", WORK / "pairs.jsonl", "--output",
-          WORK / "pairs.h5", "--max-length", 1024])  # fmt: skip
-    (WORK / "collimate.yaml").write_text(CONFIG)
-    call([ROOT / "launch/mpirun", "-n", 1, COLLIMATE, "reference", WORK / "collimate.yaml"])
-
-
 def find_fastest(candidates: list[Contender]) -> Contender:
     """By the better of two steps after one of warming up; a setting that fails is told and left out."""
     speeds = {}
@@ -171,10 +128,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="try only the few settings that were fastest before")
     parser.add_argument("--output", type=Path, default=WORK / "result.json")
     options = parser.parse_args()
-    if not COLLIMATE.is_file():
-        sys.exit(f"{COLLIMATE}: missing: build it with cmake --build --preset release")
+    require_collimate()
     set_up_trl()
-    prepare()
+    prepare(WORK, BATCH_SIZE)
     print("settings:", flush=True)
     ours, theirs = map(find_fastest, contenders(options.quick))
     print("the fastest, in turns:", flush=True)

@@ -1,4 +1,4 @@
-"""What bench/compare_trl.py gives both trainers: a random Llama of 15.7M parameters, random pairs of known lengths."""
+"""What the comparisons train on: a random Llama of 15.7M parameters, random pairs of known lengths."""
 
 import json
 import random

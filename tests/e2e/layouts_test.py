@@ -1,21 +1,27 @@
 """The program at other layouts: the same numbers, checkpoints that fit them all, and degrees that do not fit."""
 
 import json
+import os
+import signal
+import subprocess
+import time
 import xml.etree.ElementTree as ElementTree
 
+import h5py
 import pytest
-from jobs import read_metrics, refuse, succeed
+from jobs import BINARY, REPOSITORY, read_metrics, refuse, running, step_metrics, succeed
 from model_folders import make_llama
 from safetensors.torch import load_file
 
 TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 LAYOUTS = {
     "tensor": {"tensor": 2},
-    "pipeline": {"pipeline": 2, "schedule": "zb_h1"},
+    "pipeline": {"pipeline": 2, "schedule": "zbv", "virtual_stages": 2},
     "data_tensor": {"data": 2, "tensor": 2},
     "pipeline_tensor": {"pipeline": 2, "tensor": 2, "schedule": "interleaved", "virtual_stages": 2},
 }
-GRADIENT_BYTES = 8
+ELEMENT_BYTES = 8
+HIDDEN_SIZE = 48
 
 
 def num_ranks(parallel) -> int:
@@ -58,6 +64,25 @@ def assert_same_weights(got, expected):
         assert (tensor - second[name]).norm() <= 1e-12 * second[name].norm(), name
 
 
+def read_store(path):
+    with h5py.File(path) as store:
+        return {name: store[name][:] for name in store}
+
+
+def test_a_store_is_the_same_wherever_it_was_scored(exact_run, tmp_path):
+    stores = {}
+    for name, parallel in {"alone": {}, **LAYOUTS}.items():
+        config = exact_run.config(parallel=parallel, reference={"store": str(tmp_path / f"{name}.h5")})
+        succeed("reference", config, ranks=num_ranks(parallel))
+        stores[name] = read_store(tmp_path / f"{name}.h5")
+    alone = stores.pop("alone")
+    assert alone["chosen_logps"].size > 0
+    for name, store in stores.items():
+        assert store.keys() == alone.keys()
+        for column, values in alone.items():
+            assert store[column] == pytest.approx(values, rel=1e-12, abs=1e-12), (name, column)
+
+
 @pytest.mark.parametrize("parallel", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_scores_training_evaluation_and_checkpoint_are_those_of_one_rank(exact_run, tmp_path, parallel):
     # The store is scored at this layout and serves both: step 0 is checked against it.
@@ -88,6 +113,26 @@ def test_a_run_goes_on_at_another_layout(exact_run, tmp_path):
     assert exported.keys() == weights.keys()
     for name, tensor in exported.items():
         assert (tensor.double() - weights[name]).norm() <= 1e-7 * weights[name].norm(), name
+
+
+def test_ctrl_c_stops_all_ranks_after_a_step_and_the_run_goes_on(exact_run, tmp_path):
+    succeed("reference", exact_run.config())
+    whole = train(exact_run, tmp_path / "whole", LAYOUTS["pipeline_tensor"], train={"num_train_epochs": 3})
+    cut = tmp_path / "cut"
+    config = exact_run.config(
+        parallel=LAYOUTS["pipeline_tensor"], output={"directory": str(cut)}, train={"num_train_epochs": 3}
+    )
+    job = subprocess.Popen([REPOSITORY / "launch/mpirun", "-n", "4", BINARY, "train", config], stderr=subprocess.PIPE,
+                           text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    while not (cut / "metrics.jsonl").exists() or not step_metrics(cut):
+        assert job.poll() is None, job.stderr.read()
+        time.sleep(0.01)
+    job.send_signal(signal.SIGINT)
+    assert job.wait(60) == 130
+    assert not running(BINARY, config)
+    assert len(step_metrics(cut)) < 18
+    succeed("train", config, ranks=4)
+    assert_same_metrics(step_metrics(cut), [line for line in whole if "loss" in line])
 
 
 @pytest.mark.parametrize(
@@ -127,15 +172,20 @@ def test_a_trace_has_every_rank_action_and_byte(exact_run, tmp_path):
     parallel = {"data": 2, "pipeline": 2, "schedule": "zb_h1"}
     succeed("reference", exact_run.config())
     trace_file = tmp_path / "trace.json"
-    train(exact_run, tmp_path / "out", parallel, runtime={"trace": str(trace_file)}, train={"max_steps": 3})
+    metrics = train(exact_run, tmp_path / "out", parallel, runtime={"trace": str(trace_file)}, train={"max_steps": 3},
+                    data={"eval": []})  # fmt: skip
     trace = json.loads(trace_file.read_text())
     events = [event for event in trace["traceEvents"] if event["ph"] == "X"]
     assert {event["pid"] for event in events} == {0, 1, 2, 3}
     kinds = {event["name"].split(" ")[0] for event in events if event["cat"] == "pipeline"}
     messages = {"send_activation", "receive_activation", "send_gradient", "receive_gradient"}
     assert kinds == {"forward", "input_gradient", "weight_gradient"} | messages
-    sent = [entry for entry in trace["communication"] if entry["group"] == "data"]
-    assert {(entry["operation"], entry["calls"]) for entry in sent} == {("all_reduce", 3)}
+    data = [entry for entry in trace["communication"] if entry["group"] == "data"]
+    assert {(entry["operation"], entry["calls"]) for entry in data} == {("all_reduce", 3)}
     elements = sum(tensor.numel() for tensor in load_file(tmp_path / "out/checkpoints/latest/model.safetensors").values())
     # Two ranks, so each sends the gradients' bytes once in all, by halves.
-    assert sum(entry["sent_bytes"] for entry in sent) == 2 * elements * GRADIENT_BYTES * 3
+    assert sum(entry["sent_bytes"] for entry in data) == 2 * elements * ELEMENT_BYTES * 3
+    # Each token's row crosses between the stages once, and its gradient once.
+    pipeline = [entry for entry in trace["communication"] if entry["group"] == "pipeline"]
+    rows = metrics[-1]["num_tokens"]
+    assert sum(entry["sent_bytes"] for entry in pipeline) == 2 * rows * HIDDEN_SIZE * ELEMENT_BYTES
