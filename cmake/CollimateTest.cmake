@@ -51,17 +51,13 @@ endfunction()
 
 # collimate_run_under_mpi(<name> BINARY <target> RANKS <count>... LABELS <label>... [TIMEOUT s] [ARGUMENTS <argument>...]): the
 # binary gets the count and fails when it runs with another. mpirun ends before CTest would, so that no rank is orphaned.
-# SLOW ones (label slow) are left out by launch/test --quick.
+# Those with the label slow are left out by launch/test --quick.
 function(collimate_run_under_mpi name)
   cmake_parse_arguments(arg "" "BINARY;TIMEOUT" "RANKS;LABELS;ARGUMENTS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   math(EXPR launcher_timeout "${arg_TIMEOUT} - 10")
-  set(labels mpi)
-  if(arg_SLOW)
-    list(APPEND labels slow)
-  endif()
   foreach(ranks IN LISTS arg_RANKS)
     add_test(NAME ${name}.np${ranks}
       COMMAND ${PROJECT_SOURCE_DIR}/launch/mpirun -n ${ranks} --timeout ${launcher_timeout}

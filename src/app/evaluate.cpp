@@ -37,8 +37,8 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
     const ModelShard shard = make_agreed(world, [&] {
       const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);
-      return checkpoint ? build_shard(model->spec(), *checkpoint, layout, config.model.dtype, ShardUse::kForwardOnly)
-                        : build_shard(*model, layout, config.model.dtype, ShardUse::kForwardOnly);
+      const StageOptions stage = stage_options(config.model.dtype, ShardUse::kForwardOnly, session.mesh);
+      return checkpoint ? build_shard(model->spec(), *checkpoint, layout, stage) : build_shard(*model, layout, stage);
     });
     const Objective objective(config.objective);
     const PackingOptions packing =

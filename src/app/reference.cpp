@@ -101,7 +101,7 @@ ExitCode run_reference(const ConfigOptions& options) {
     }
     const ModelShard shard = make_agreed(session.mesh.world(), [&] {
       const ShardLayout layout = shard_layout(session.config.parallel, job.model->spec(), session.mesh);
-      return build_shard(*job.model, layout, job.identity.dtype, ShardUse::kForwardOnly);
+      return build_shard(*job.model, layout, stage_options(job.identity.dtype, ShardUse::kForwardOnly, session.mesh));
     });
     ModelPass pass(shard, session.mesh, session.config.parallel);
     std::vector<ReferenceRow> rows = score(job, pass, job.data.train, train);

@@ -18,18 +18,11 @@ RunConfig read_config(const ConfigOptions& options, Communicator& world) {
   return make_agreed(world, [&] { return load_run_config(text, options.file, options.overrides); });
 }
 
-// The backend carries tensors of a GPU; the layers have no kernels for one yet.
-void require_layers(const RuntimeConfig& config) {
-  if (config.device == DeviceType::kCpu) return;
-  throw InputError("runtime.device: cuda: the layers of this version compute on the CPU only; set runtime.device: cpu");
-}
-
 ExitCode run_verb(const ConfigOptions& options, MpiEnvironment& environment, Communicator& world, const Log& log,
                   const std::function<ExitCode(const Session&)>& verb) {
   const RunConfig config = read_config(options, world);
   const MeshShape shape = make_agreed(world, [&] {
     require_device(config.runtime);
-    require_layers(config.runtime);
     return mesh_shape(config.parallel, environment.world_size());
   });
   const auto tensors = make_group_factory(config.runtime, environment);

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include <c10/core/Device.h>
+
 #include "collimate/base/error.hpp"
 
 namespace collimate {
+
+c10::Device GroupFactory::device() const { return c10::DeviceType::CPU; }
 
 std::unique_ptr<Communicator> GroupFactory::make_world_group() {
   std::vector<int> all(static_cast<std::size_t>(world_size()));

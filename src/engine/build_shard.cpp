@@ -11,14 +11,6 @@ namespace collimate {
 
 at::ScalarType scalar_type(ComputeDtype dtype) { return dtype == ComputeDtype::kFloat64 ? at::kDouble : at::kFloat; }
 
-namespace {
-
-StageOptions options_of(ComputeDtype dtype, ShardUse use) {
-  return {.dtype = scalar_type(dtype), .trainable = use == ShardUse::kTraining};
-}
-
-}  // namespace
-
 PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec) {
   require_tensor_degree(spec, config.tensor);
   PipelineLayout layout;
@@ -39,14 +31,17 @@ ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, co
           .axis = {.group = &mesh.tensor(), .sequence_parallel = config.sequence_parallel}};
 }
 
-ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, ComputeDtype dtype, ShardUse use) {
-  const StageOptions options = options_of(dtype, use);
+StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& mesh) {
+  return {.dtype = scalar_type(dtype), .device = mesh.device(), .trainable = use == ShardUse::kTraining};
+}
+
+ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options) {
   const auto load = [&](const LogicalTensor& tensor) { return source.load(tensor.name, options.dtype); };
   return {source.spec(), layout, load, options};
 }
 
 ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
-                       ComputeDtype dtype, ShardUse use) {
+                       const StageOptions& options) {
   const auto load = [&](const LogicalTensor& tensor) {
     at::Tensor value = checkpoint.load(kModelGroup, tensor.name);
     if (value.sizes() != at::IntArrayRef(tensor.shape)) {
@@ -55,7 +50,7 @@ ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, cons
     }
     return value;
   };
-  return {spec, layout, load, options_of(dtype, use)};
+  return {spec, layout, load, options};
 }
 
 }  // namespace collimate

@@ -32,7 +32,8 @@ void add_reference(PairBatch& pairs, const MicroBatch& microbatch, const Prefere
 PairBatch pair_batch(const ResponseLogProbs& log_probs, const MicroBatch& microbatch, const PairLayout& layout,
                      const PreferenceDataset& dataset, const ReferenceStore* reference) {
   const std::int64_t per_pair = num_responses_per_pair(layout);
-  const at::Tensor sums = log_probs.sums.view({microbatch.num_pairs(), per_pair});
+  // Two numbers a pair: losses are taken on the CPU, wherever the model is.
+  const at::Tensor sums = log_probs.sums.to(at::kCPU).view({microbatch.num_pairs(), per_pair});
   PairBatch pairs;
   pairs.policy_chosen = sums.select(1, 0);
   if (per_pair == 2) pairs.policy_rejected = sums.select(1, 1);

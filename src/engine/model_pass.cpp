@@ -30,7 +30,7 @@ class ShardWork final : public StageWork {
     const TensorAxis& axis = shard_.layout().axis;
     const MicroBatch& microbatch = microbatches_[static_cast<std::size_t>(microbatch_index)];
     return at::empty({axis.residual_rows(microbatch.num_stream_tokens()), shard_.spec().hidden_size},
-                     shard_.options().dtype);
+                     at::TensorOptions(shard_.options().device).dtype(shard_.options().dtype));
   }
 
  private:

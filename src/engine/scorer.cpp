@@ -55,7 +55,7 @@ std::vector<ResponseLogProbs> run_own(ModelPass& pass, const BatchSource& source
   const std::vector<MicroBatch> microbatches = source.read_all(plan);
   std::vector<ResponseLogProbs> all(pass.is_speaker() ? microbatches.size() : 0);
   pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
-    if (pass.is_speaker()) all[index] = log_probs;
+    if (pass.is_speaker()) all[index] = {.sums = log_probs.sums.cpu(), .tokens = log_probs.tokens.cpu()};
     return at::Tensor();
   });
   return all;

@@ -1,5 +1,7 @@
 #include "collimate/mesh/process_mesh.hpp"
 
+#include <c10/core/Device.h>
+
 namespace collimate {
 
 ProcessMesh::ProcessMesh(GroupFactory& control, GroupFactory& tensors, const MeshShape& shape)
@@ -13,6 +15,8 @@ ProcessMesh::ProcessMesh(GroupFactory& control, GroupFactory& tensors, const Mes
   tensor_ = group("tensor", MeshAxis::kTensor);
   model_ = group("model", MeshAxis::kModel);
 }
+
+c10::Device ProcessMesh::device() const { return tensors_->device(); }
 
 Communicator& ProcessMesh::add_group(const std::string& name, const std::vector<int>& members) {
   return *added_.emplace_back(tensors_->make_group(name, members));

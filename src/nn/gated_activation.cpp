@@ -21,7 +21,7 @@ class SiluMultiplyFunction : public torch::autograd::Function<SiluMultiplyFuncti
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate, const at::Tensor& up) {
     ctx->save_for_backward({gate, up});
     const at::Tensor out = at::empty_like(gate);
-    detail::for_row_blocks(gate.size(0), gate.size(1), [&](std::int64_t row, std::int64_t count) {
+    detail::for_row_blocks(gate, [&](std::int64_t row, std::int64_t count) {
       at::Tensor part = out.narrow(0, row, count);
       at::silu_out(part, gate.narrow(0, row, count));
       part.mul_(up.narrow(0, row, count));
@@ -34,7 +34,7 @@ class SiluMultiplyFunction : public torch::autograd::Function<SiluMultiplyFuncti
     const at::Tensor grad = grads[0].contiguous();
     const at::Tensor grad_gate = at::empty_like(grad);
     const at::Tensor grad_up = at::empty_like(grad);
-    detail::for_row_blocks(grad.size(0), grad.size(1), [&](std::int64_t row, std::int64_t count) {
+    detail::for_row_blocks(grad, [&](std::int64_t row, std::int64_t count) {
       const auto rows = [&](const at::Tensor& tensor) { return tensor.narrow(0, row, count); };
       at::Tensor gate_part = rows(grad_gate);
       at::Tensor up_part = rows(grad_up);

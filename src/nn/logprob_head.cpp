@@ -21,16 +21,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The labelled rows as three int64 tensors [rows].
+// The labelled rows as three int64 tensors [rows], on the device of what they index.
 struct RowTensors {
   at::Tensor row;
   at::Tensor label;
   at::Tensor response;
 };
 
-RowTensors row_tensors(std::span<const LabelledRow> rows) {
+RowTensors row_tensors(std::span<const LabelledRow> rows, at::Device device) {
   const auto count = static_cast<std::int64_t>(rows.size());
-  RowTensors tensors{at::empty({count}, at::kLong), at::empty({count}, at::kLong), at::empty({count}, at::kLong)};
+  const RowTensors tensors{at::empty({count}, at::kLong), at::empty({count}, at::kLong), at::empty({count}, at::kLong)};
   auto* row = tensors.row.data_ptr<std::int64_t>();
   auto* label = tensors.label.data_ptr<std::int64_t>();
   auto* response = tensors.response.data_ptr<std::int64_t>();
@@ -39,7 +39,7 @@ RowTensors row_tensors(std::span<const LabelledRow> rows) {
     *label++ = entry.label;
     *response++ = entry.response_index;
   }
-  return tensors;
+  return {.row = tensors.row.to(device), .label = tensors.label.to(device), .response = tensors.response.to(device)};
 }
 
 void check_rows(std::span<const LabelledRow> rows, std::int64_t num_tokens, std::int64_t vocab_size,
@@ -65,7 +65,7 @@ void for_chunks(std::int64_t num_rows, const at::Tensor& weight, std::int64_t ch
 // log sum exp of each row; `logits` is used up as working memory.
 at::Tensor consume_log_sum_exp(const at::Tensor& logits) {
   at::Tensor result = at::empty({logits.size(0)}, logits.options());
-  detail::for_row_blocks(logits.size(0), logits.size(1), [&](std::int64_t row, std::int64_t count) {
+  detail::for_row_blocks(logits, [&](std::int64_t row, std::int64_t count) {
     at::Tensor part = logits.narrow(0, row, count);
     const at::Tensor most = part.amax(1, true);
     result.narrow(0, row, count).copy_(part.sub_(most).exp_().sum(1).log_().add_(most.squeeze(1)));
@@ -89,7 +89,7 @@ LocalLabels local_labels(const at::Tensor& labels, std::int64_t vocab_begin, std
 void consume_to_gradient(const at::Tensor& logits, const at::Tensor& log_sum_exp, const LocalLabels& labels) {
   const at::Tensor hit = labels.is_local.to(logits.scalar_type()).neg().unsqueeze(1);
   const at::Tensor index = labels.index.unsqueeze(1);
-  detail::for_row_blocks(logits.size(0), logits.size(1), [&](std::int64_t row, std::int64_t count) {
+  detail::for_row_blocks(logits, [&](std::int64_t row, std::int64_t count) {
     at::Tensor part = logits.narrow(0, row, count);
     part.sub_(log_sum_exp.narrow(0, row, count).unsqueeze(1)).exp_();
     part.scatter_add_(1, index.narrow(0, row, count), hit.narrow(0, row, count));
@@ -114,8 +114,9 @@ RowStatistics local_statistics(const at::Tensor& hidden, const HeadShard& head, 
                                std::int64_t chunk_bytes) {
   const at::Tensor& weight = head.weight;
   const std::int64_t num_rows = rows.row.size(0);
-  const RowStatistics result{.log_sum_exp = at::empty({num_rows}, at::kDouble),
-                             .label_logit = at::empty({num_rows}, at::kDouble)};
+  const auto options = hidden.options().dtype(at::kDouble).requires_grad(false);
+  const RowStatistics result{.log_sum_exp = at::empty({num_rows}, options),
+                             .label_logit = at::empty({num_rows}, options)};
   const LocalLabels labels = local_labels(rows.label, head.vocab_begin, weight.size(0));
   for_chunks(num_rows, weight, chunk_bytes, [&](std::int64_t first, std::int64_t count) {
     const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
@@ -144,7 +145,7 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
     const RowStatistics own = local_statistics(hidden, call.head, rows, call.chunk_bytes);
     const RowStatistics all = combine_over_vocabulary(own, call.head.axis);
     const at::Tensor tokens = all.label_logit - all.log_sum_exp;
-    const at::Tensor sums = at::zeros({call.num_responses}, at::kDouble).index_add_(0, rows.response, tokens);
+    const at::Tensor sums = at::zeros({call.num_responses}, tokens.options()).index_add_(0, rows.response, tokens);
     ctx->save_for_backward(
         {hidden, weight, rows.row, rows.label, rows.response, all.log_sum_exp.to(hidden.scalar_type())});
     ctx->saved_data["chunk_bytes"] = call.chunk_bytes;
@@ -190,8 +191,10 @@ ResponseLogProbs response_log_probs(const at::Tensor& hidden, const HeadShard& h
         "hidden and head weight fit");
   const at::Tensor all_rows = enter_tensor_axis(hidden, head.axis);
   check_rows(rows, all_rows.size(0), head.vocab_size, num_responses);
-  const HeadCall call{
-      .head = head, .rows = row_tensors(rows), .num_responses = num_responses, .chunk_bytes = options.chunk_bytes};
+  const HeadCall call{.head = head,
+                      .rows = row_tensors(rows, hidden.device()),
+                      .num_responses = num_responses,
+                      .chunk_bytes = options.chunk_bytes};
   variable_list outputs = LogProbFunction::apply(all_rows, head.weight, call);
   return {.sums = outputs[0], .tokens = outputs[1]};
 }

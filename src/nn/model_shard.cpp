@@ -29,7 +29,7 @@ Parameter load_parameter(const PlacedTensor& placed, const ParameterLoader& load
   check(whole.sizes() == at::IntArrayRef(tensor.shape),
         fmt::format("{} is loaded as [{}], not as [{}]", tensor.name, fmt::join(whole.sizes(), ", "),
                     fmt::join(tensor.shape, ", ")));
-  at::Tensor value = part_of(whole, placement).detach().to(options.dtype);
+  at::Tensor value = part_of(whole, placement).detach().to(options.device, options.dtype);
   // A part must not keep the whole alive.
   const bool is_view = placement.dim >= 0 && value.is_alias_of(whole);
   value = is_view ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();

@@ -2,8 +2,6 @@
 
 #include <numbers>
 
-#include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
@@ -13,6 +11,8 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "device_kernels.hpp"
 
 namespace collimate {
 
@@ -36,48 +36,8 @@ at::Tensor llama3_frequencies(const at::Tensor& plain, const RopeSpec& rope) {
   return at::where(between, smoothed, slowed);
 }
 
-template <class T>
-struct Rotation {
-  const T* cos;
-  const T* sin;
-  std::int64_t num_heads;
-  std::int64_t half;
-  T direction;  // 1 forward, -1 backward: the transpose of a rotation turns the other way
-
-  // `from` and `to` may be the same.
-  void token(std::int64_t t, const T* from, T* to) const {
-    const T* c = cos + t * half;
-    const T* s = sin + t * half;
-    for (std::int64_t head = t * num_heads; head < (t + 1) * num_heads; ++head) {
-      const T* in = from + head * 2 * half;
-      T* out = to + head * 2 * half;
-#pragma omp simd
-      for (std::int64_t i = 0; i < half; ++i) {
-        const T low = in[i];
-        const T high = in[half + i];
-        const T turn = direction * s[i];
-        out[i] = low * c[i] - high * turn;
-        out[half + i] = high * c[i] + low * turn;
-      }
-    }
-  }
-};
-
 void rotate(const at::Tensor& from, const at::Tensor& to, const at::Tensor& cos, const at::Tensor& sin, int direction) {
-  constexpr std::int64_t kGrainTokens = 64;
-  const std::int64_t half = cos.size(1);
-  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "rope", [&] {
-    const Rotation<scalar_t> rotation{.cos = cos.const_data_ptr<scalar_t>(),
-                                      .sin = sin.const_data_ptr<scalar_t>(),
-                                      .num_heads = from.size(1) / (2 * half),
-                                      .half = half,
-                                      .direction = static_cast<scalar_t>(direction)};
-    const auto* source = from.const_data_ptr<scalar_t>();
-    auto* target = to.data_ptr<scalar_t>();
-    at::parallel_for(0, from.size(0), kGrainTokens, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t t = first; t < last; ++t) rotation.token(t, source, target);
-    });
-  });
+  (from.is_cpu() ? detail::cpu::rotate : detail::aten::rotate)(from, to, cos, sin, direction);
 }
 
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
@@ -116,7 +76,8 @@ at::Tensor rope_inverse_frequencies(const RopeSpec& rope, std::int64_t head_dim)
 
 RopeTable rope_table(const at::Tensor& inverse_frequencies, std::span<const std::int64_t> positions,
                      at::ScalarType dtype) {
-  const at::Tensor steps = at::tensor(at::IntArrayRef(positions.data(), positions.size()), at::kFloat);
+  const at::Tensor steps =
+      at::tensor(at::IntArrayRef(positions.data(), positions.size()), at::kFloat).to(inverse_frequencies.device());
   const at::Tensor angles = steps.unsqueeze(1) * inverse_frequencies;
   return {.cos = angles.cos().to(dtype), .sin = angles.sin().to(dtype)};
 }

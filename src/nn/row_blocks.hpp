@@ -10,11 +10,15 @@
 
 namespace collimate::detail {
 
-/// Calls work(first_row, num_rows) for blocks of a [rows, columns] matrix, in parallel, without autograd.
+/// Calls work(first_row, num_rows) for blocks of a matrix, in parallel, without autograd; on another device than a CPU
+/// once, for all rows.
 template <class Work>
-void for_row_blocks(std::int64_t num_rows, std::int64_t num_columns, const Work& work) {
+void for_row_blocks(const at::Tensor& matrix, const Work& work) {
   constexpr std::int64_t kBlockElements = 32768;
-  const std::int64_t block_rows = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, num_columns));
+  const std::int64_t num_rows = matrix.size(0);
+  const std::int64_t fitting_rows =
+      std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, matrix.size(1)));
+  const std::int64_t block_rows = matrix.is_cpu() ? fitting_rows : std::max<std::int64_t>(1, num_rows);
   const std::int64_t num_blocks = (num_rows + block_rows - 1) / block_rows;
   at::parallel_for(0, num_blocks, 1, [&](std::int64_t first, std::int64_t last) {
     const at::NoGradGuard no_grad;  // Worker threads do not inherit the caller's mode.

@@ -42,7 +42,7 @@ Stage::Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, c
       vocabulary_(place_tensor(spec, head_tensor(spec), axis.shard()).range),
       vocab_size_(spec.vocab_size),
       epsilon_(spec.rms_norm_eps),
-      inverse_frequencies_(rope_inverse_frequencies(spec.rope, spec.head_dim)) {
+      inverse_frequencies_(rope_inverse_frequencies(spec.rope, spec.head_dim).to(options.device)) {
   for (std::int64_t layer = part.layers.begin; layer < part.layers.begin + part.layers.length; ++layer) {
     layers_.emplace_back(spec, layer, [&](std::string_view suffix) { return find(layer_tensor_name(layer, suffix)); });
   }
@@ -57,6 +57,10 @@ HeadShard Stage::head() const {
   return {.weight = head_, .vocab_begin = vocabulary_.begin, .vocab_size = vocab_size_, .axis = axis_};
 }
 
+at::Tensor Stage::indices(const std::vector<std::int64_t>& values) const {
+  return at::tensor(at::IntArrayRef(values), at::kLong).to(options_.device);
+}
+
 at::Tensor Stage::embed(const MicroBatch& microbatch) const {
   check_stream(microbatch, vocab_size_);
   std::vector<std::int64_t> own = padded(microbatch.tokens, axis_.padded_rows(microbatch.num_stream_tokens()));
@@ -67,9 +71,9 @@ at::Tensor Stage::embed(const MicroBatch& microbatch) const {
     own[row] = 0;
     elsewhere.push_back(static_cast<std::int64_t>(row));
   }
-  at::Tensor rows = at::embedding(embedding_, at::tensor(at::IntArrayRef(own), at::kLong));
+  at::Tensor rows = at::embedding(embedding_, indices(own));
   // Tokens of other ranks give zeros here, and so no gradient.
-  if (!elsewhere.empty()) rows = rows.index_fill(0, at::tensor(at::IntArrayRef(elsewhere), at::kLong), 0.0);
+  if (!elsewhere.empty()) rows = rows.index_fill(0, indices(elsewhere), 0.0);
   return leave_tensor_axis(rows, axis_);
 }
 

@@ -13,7 +13,7 @@ AdamW::AdamW(const OptimizerConfig& config, const at::Tensor& values)
 void AdamW::step(at::Tensor& values, const at::Tensor& gradients, double learning_rate) {
   // The kernel counts updates itself and wants the count after this one.
   ++num_updates_;
-  const at::Tensor count = at::full({}, static_cast<double>(num_updates_), at::kFloat);
+  const at::Tensor count = at::full({}, static_cast<double>(num_updates_), values.options().dtype(at::kFloat));
   at::_fused_adamw_({values}, {gradients}, {exp_avg_}, {exp_avg_sq_}, {}, {count}, learning_rate, config_.betas.at(0),
                     config_.betas.at(1), config_.weight_decay, config_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
 }

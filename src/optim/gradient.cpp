@@ -6,7 +6,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/aminmax.h>
-#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 
 #include "collimate/base/error.hpp"
 
@@ -79,11 +79,10 @@ void GradReducer::reduce(FlatParameters& parameters) const {
 }
 
 double GradReducer::global_norm(const FlatParameters& parameters) const {
-  double squares = 0.0;
+  at::Tensor total = at::zeros({1}, parameters.gradients().options().dtype(at::kDouble));
   for (std::size_t i = 0; i < placements_.size(); ++i) {
-    if (placements_[i].is_primary) squares += sum_of_squares(parameters.run(parameters.gradients(), i, i + 1));
+    if (placements_[i].is_primary) total.add_(sum_of_squares(parameters.run(parameters.gradients(), i, i + 1)));
   }
-  at::Tensor total = at::full({1}, squares, at::kDouble);
   mesh_.model().all_reduce(total, ReduceOp::kSum);
   return std::sqrt(total.item<double>());
 }
@@ -95,13 +94,13 @@ bool is_finite(const at::Tensor& gradients) {
   return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
 }
 
-double sum_of_squares(const at::Tensor& values) {
+at::Tensor sum_of_squares(const at::Tensor& values) {
   // libtorch's own norm squares float32 values in float32, whatever dtype it is told to sum in.
-  constexpr std::int64_t kPieceElements = 1 << 20;
-  double squares = 0.0;
+  constexpr std::int64_t kPieceElements = std::int64_t{1024} * 1024;
+  at::Tensor squares = at::zeros({}, values.options().dtype(at::kDouble));
   for (const at::Tensor& piece : values.split(kPieceElements)) {
     const at::Tensor wide = piece.to(at::kDouble);
-    squares += wide.dot(wide).item<double>();
+    squares.add_(wide.dot(wide));
   }
   return squares;
 }

@@ -22,14 +22,14 @@ std::vector<PlacedTensor> tensors_of_rank(const ModelShard& shard, const MeshSha
   return rank_tensors(shard.spec(), layout.pipeline, place.pp_rank, tensor_shard);
 }
 
-// A rank's primary parts, one after the other: what it sends.
+// A rank's primary parts, one after the other, on the CPU: what it sends.
 at::Tensor joined_parts(const std::vector<PlacedTensor>& tensors, const at::Tensor& like,
                         const std::function<at::Tensor(std::size_t)>& part) {
   std::vector<at::Tensor> parts{at::empty({0}, like.options().requires_grad(false))};
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i].placement.is_primary) parts.push_back(part(i).detach().reshape({-1}));
   }
-  return at::cat(parts);
+  return at::cat(parts).cpu();
 }
 
 // Puts the parts of one rank where they belong in the whole tensors.
@@ -68,13 +68,13 @@ std::vector<NamedTensor> gather_tensors(const ModelShard& shard, const ProcessMe
   }
   std::map<std::string, at::Tensor> whole;
   for (const LogicalTensor& tensor : logical_tensors(shard.spec())) {
-    whole.emplace(tensor.name, at::empty(tensor.shape, like.options()));
+    whole.emplace(tensor.name, at::empty(tensor.shape, like.scalar_type()));
   }
   put_parts(own, joined_parts(own, like, part), whole);
   for (const int rank : ranks_along(mesh.shape(), mesh.coordinate(), MeshAxis::kModel)) {
     if (rank == 0) continue;
     const std::vector<PlacedTensor> theirs = tensors_of_rank(shard, mesh.shape(), rank);
-    at::Tensor joined = at::empty({num_primary_elements(theirs)}, like.options());
+    at::Tensor joined = at::empty({num_primary_elements(theirs)}, like.scalar_type());
     world.start_receive(joined, rank)->wait();
     put_parts(theirs, joined, whole);
   }

@@ -19,9 +19,9 @@ namespace collimate {
 
 namespace {
 
-double peak_flops_of_all(const RunConfig& config, Communicator& world) {
-  std::vector<double> peak{measure_peak_flops(scalar_type(config.model.dtype))};
-  reduce_metrics(peak, world);
+double peak_flops_of_all(const RunConfig& config, const ProcessMesh& mesh) {
+  std::vector<double> peak{measure_peak_flops(scalar_type(config.model.dtype), mesh.device())};
+  reduce_metrics(peak, mesh.world());
   return peak.front();
 }
 
@@ -51,7 +51,7 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
       progress_(progress),
       step_(parts_.policy, parts_.pass, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.world()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
-      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh.world())) {}
+      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {}
 
 ExitCode Trainer::run() {
   const RunConfig& config = parts_.config;

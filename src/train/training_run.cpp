@@ -65,11 +65,10 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
 }
 
 void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
-  const ComputeDtype dtype = config_.model.dtype;
   ModelShard shard = make_agreed(mesh_.world(), [&] {
     const ShardLayout layout = shard_layout(config_.parallel, model_->spec(), mesh_);
-    return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, dtype, ShardUse::kTraining)
-                      : build_shard(*model_, layout, dtype, ShardUse::kTraining);
+    const StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
+    return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, stage) : build_shard(*model_, layout, stage);
   });
   policy_.emplace(std::move(shard), config_.optimizer, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);

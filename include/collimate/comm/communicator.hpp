@@ -21,8 +21,9 @@ class TraceRecorder;
 
 enum class ReduceOp { kSum, kMax };
 
-/// A group of ranks that call its collective operations together and in the same order. Used by one thread. Tensors are
-/// contiguous and on the backend's device. Operations throw Error with the group's name when the backend fails.
+/// A group of ranks that call its collective operations together and in the same order. Used by one thread at a time.
+/// Tensors are contiguous and on the backend's device. Operations throw Error with the group's name when the backend
+/// fails.
 class Communicator {
  public:
   virtual ~Communicator() = default;

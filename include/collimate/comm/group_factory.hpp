@@ -7,6 +7,10 @@
 
 #include "collimate/comm/communicator.hpp"
 
+namespace c10 {
+struct Device;
+}
+
 namespace collimate {
 
 /// Makes groups among the ranks of one job.
@@ -19,6 +23,9 @@ class GroupFactory {
 
   [[nodiscard]] virtual int world_rank() const = 0;
   [[nodiscard]] virtual int world_size() const = 0;
+
+  /// *Local.* Where the tensors lie that its groups carry: the CPU, unless a backend says otherwise.
+  [[nodiscard]] virtual c10::Device device() const;
 
   /// *Collective* over the job: every rank gives the members of its own group, in their order; the groups of one call
   /// divide the job among them. Each group has a message space of its own.

@@ -28,13 +28,16 @@ std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const
 /// *Local.* This rank's place in that. The mesh must outlive the result.
 ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, const ProcessMesh& mesh);
 
+/// *Local.* How it computes: on the mesh's device.
+StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& mesh);
+
 /// *Local.* Loads initial weights.
-ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, ComputeDtype dtype, ShardUse use);
+ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options);
 
 /// *Local.* Loads the weights of a checkpoint of this model. Throws InputError where a tensor is missing or has another
 /// shape.
 ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
-                       ComputeDtype dtype, ShardUse use);
+                       const StageOptions& options);
 
 /// The name of the group of a checkpoint that holds the weights.
 inline constexpr const char* kModelGroup = "model";

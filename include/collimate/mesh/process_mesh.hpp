@@ -28,6 +28,10 @@ class ProcessMesh {
   /// The ranks that hold one copy of the model together.
   [[nodiscard]] Communicator& model() const noexcept { return *model_; }
 
+  /// *Local.* Where the tensors lie that the groups carry, and so where a rank computes. `world` carries those of the
+  /// CPU.
+  [[nodiscard]] c10::Device device() const;
+
   /// *Collective* over the job. One more group beside the axes, for what only some ranks share: `members` are world
   /// ranks, those of all callers dividing the job (see GroupFactory::make_group). Owned by the mesh.
   Communicator& add_group(const std::string& name, const std::vector<int>& members);

@@ -1,5 +1,5 @@
 #pragma once
-// Attention over one packed stream. This is the seam between devices: one source file a device implements it.
+// Attention over one packed stream: blocks of the (query, key) plane, which each device computes in its own way.
 
 #include <cstdint>
 #include <optional>

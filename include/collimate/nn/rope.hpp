@@ -12,7 +12,7 @@
 
 namespace collimate {
 
-/// Inverse frequencies [head_dim / 2], float32.
+/// Inverse frequencies [head_dim / 2], float32, on the CPU.
 at::Tensor rope_inverse_frequencies(const RopeSpec& rope, std::int64_t head_dim);
 
 /// Cosines and sines of a stream's positions, each [num_tokens, head_dim / 2]: the halves of a head rotate together.
@@ -21,7 +21,7 @@ struct RopeTable {
   at::Tensor sin;
 };
 
-/// The table of `positions` in `dtype`.
+/// The table of `positions` in `dtype`, on the device of `inverse_frequencies`.
 RopeTable rope_table(const at::Tensor& inverse_frequencies, std::span<const std::int64_t> positions,
                      at::ScalarType dtype);
 

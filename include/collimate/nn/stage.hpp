@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include "collimate/data/microbatch.hpp"
@@ -22,6 +23,7 @@ namespace collimate {
 
 struct StageOptions {
   at::ScalarType dtype = at::kFloat;  ///< Of parameters and computation: kFloat or kDouble.
+  at::Device device = at::kCPU;       ///< Of parameters and computation.
   bool trainable = true;              ///< false: parameters take no gradient and forward keeps nothing for a backward.
 };
 
@@ -49,6 +51,7 @@ class Stage {
 
  private:
   [[nodiscard]] at::Tensor embed(const MicroBatch& microbatch) const;
+  [[nodiscard]] at::Tensor indices(const std::vector<std::int64_t>& values) const;
 
   StagePart part_;
   TensorAxis axis_;

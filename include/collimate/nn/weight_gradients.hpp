@@ -11,7 +11,7 @@
 namespace collimate {
 
 /// Keeps the products of weight gradients while a backward pass defers them, and adds them to the parameters' gradients
-/// when they are asked for. Used by one thread. *Local.*
+/// when they are asked for. Used by one thread at a time. *Local.*
 class WeightGradientQueue {
  public:
   /// What is left for later is kept under (stage, microbatch).

@@ -42,8 +42,8 @@ class GradReducer {
 /// Whether no value is infinite or NaN. *Local.*
 bool is_finite(const at::Tensor& gradients);
 
-/// Sum of squares in float64. *Local.*
-double sum_of_squares(const at::Tensor& values);
+/// Sum of squares, float64 [], on the device of `values`. *Local.*
+at::Tensor sum_of_squares(const at::Tensor& values);
 
 /// Scales gradients so that their norm is at most `max_norm` (0: leaves them alone), with the factor
 /// max_norm / (norm + 1e-6) of torch.nn.utils.clip_grad_norm_.

@@ -33,6 +33,7 @@ class C10dFactory final : public GroupFactory {
 
   [[nodiscard]] int world_rank() const override { return options_.world_rank; }
   [[nodiscard]] int world_size() const override { return options_.world_size; }
+  [[nodiscard]] c10::Device device() const override { return options_.device; }
   [[nodiscard]] std::unique_ptr<Communicator> make_group(const std::string& name,
                                                          const std::vector<int>& world_ranks) override;
 

@@ -18,7 +18,7 @@ namespace collimate::detail {
 namespace {
 
 // Bounds the exchange buffer, whatever the tensor's size.
-constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
+constexpr std::int64_t kBlockElements = std::int64_t{1024} * 1024;
 
 // bfloat16 keeps 8 bits: it is summed in float32 and rounded once.
 template <class Element>

@@ -1,5 +1,6 @@
 // Any layout gives the loss, gradients and weights of one rank with one pair a microbatch: 1e-12 in float64. With
-// --all-layouts every layout of this rank count is tried, else every third of the whole list.
+// --all-layouts every layout of this rank count is tried, else every third of the whole list; with --fenced-device the
+// ranks compute on a device whose memory the host cannot touch, as they would on GPUs.
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "layouts.hpp"
+#include "support/fenced_device.hpp"
 #include "support/mpi_world.hpp"
+#include "support/staged_factory.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tiny_model.hpp"
 #include "training.hpp"
@@ -56,29 +59,36 @@ void expect_formula_bytes(const LayoutResult& got) {
   }
 }
 
-void try_layout(const Layout& layout, const test::LayoutData& data) {
+void try_layout(const Layout& layout, const test::LayoutData& data, GroupFactory& tensors) {
   SCOPED_TRACE(layout.name());
-  ProcessMesh mesh(environment(), environment(), mesh_shape(layout.parallel(), environment().world_size()));
+  ProcessMesh mesh(environment(), tensors, mesh_shape(layout.parallel(), environment().world_size()));
   const LayoutResult got = test::train_layout(layout, data, mesh);
   expect_formula_bytes(got);
   if (mesh.world().rank() == 0) expect_equal(got, test::train_plainly(layout, data));
   mesh.world().barrier();
 }
 
+std::vector<Layout> chosen_layouts() {
+  std::vector<Layout> layouts = has_flag("--all-layouts") ? test::all_layouts() : test::every_third_layout();
+  layouts.push_back(test::deep_layout());
+  std::erase_if(layouts, [](const Layout& layout) { return layout.num_ranks() != environment().world_size(); });
+  return layouts;
+}
+
 TEST(LayoutEqualityTest, every_layout_of_this_rank_count_gives_the_result_of_one_rank) {
   const TemporaryFolder folder;
   const test::LayoutData data = test::make_layout_data(folder.path().string());
-  int num_tried = 0;
-  for (const Layout& layout : has_flag("--all-layouts") ? test::all_layouts() : test::every_third_layout()) {
-    if (layout.num_ranks() != environment().world_size()) continue;
-    try_layout(layout, data);
-    ++num_tried;
+  const std::vector<Layout> layouts = chosen_layouts();
+  EXPECT_FALSE(layouts.empty());
+  if (!has_flag("--fenced-device")) {
+    for (const Layout& layout : layouts) try_layout(layout, data, environment());
+    return;
   }
-  if (test::deep_layout().num_ranks() == environment().world_size()) {
-    try_layout(test::deep_layout(), data);
-    ++num_tried;
+  const auto tensors = test::make_staged_factory(environment(), test::fenced_device());
+  for (Layout layout : layouts) {
+    layout.num_steps = 2;  // each operator opens and closes its memory
+    try_layout(layout, data, *tensors);
   }
-  EXPECT_GT(num_tried, 0);
 }
 
 }  // namespace

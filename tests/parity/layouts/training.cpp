@@ -95,7 +95,7 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
   const ModelSpec spec = layout.spec();
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.1;
-  const StageOptions options{.dtype = at::kDouble};
+  const StageOptions options{.dtype = at::kDouble, .device = mesh.device()};
   Policy policy(ModelShard(spec, shard_layout(layout.parallel(), spec, mesh), even_weights(), options), optimizer,
                 mesh);
   if (prepare) prepare(policy.shard());

@@ -83,14 +83,14 @@ TEST(FlatParametersTest, parameters_and_gradients_are_views_that_autograd_fills)
 
 TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
   at::Tensor gradients = at::full({4}, 3.0);
-  const double norm = std::sqrt(sum_of_squares(gradients));
+  const double norm = sum_of_squares(gradients).sqrt().item<double>();
   EXPECT_DOUBLE_EQ(norm, 6.0);
   clip_gradients(gradients, norm, 10.0);
   EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
   clip_gradients(gradients, norm, 0.0);
   EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
   clip_gradients(gradients, norm, 1.0);
-  EXPECT_NEAR(std::sqrt(sum_of_squares(gradients)), 1.0, 1e-6);
+  EXPECT_NEAR(sum_of_squares(gradients).sqrt().item<double>(), 1.0, 1e-6);
 }
 
 TEST(GradientTest, one_value_that_is_not_finite_is_found) {
@@ -107,7 +107,7 @@ TEST(GradientTest, one_value_that_is_not_finite_is_found) {
 TEST(GradientTest, norm_of_many_small_values_is_summed_in_float64) {
   const at::Tensor gradients = at::full({1 << 22}, 1e-4F);
   const double exact = std::sqrt(static_cast<double>(1 << 22)) * static_cast<double>(1e-4F);
-  EXPECT_NEAR(std::sqrt(sum_of_squares(gradients)), exact, 1e-12 * exact);
+  EXPECT_NEAR(sum_of_squares(gradients).sqrt().item<double>(), exact, 1e-12 * exact);
 }
 
 }  // namespace
