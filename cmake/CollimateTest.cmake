@@ -59,11 +59,15 @@ function(collimate_run_under_mpi name)
   endif()
   math(EXPR launcher_timeout "${arg_TIMEOUT} - 10")
   foreach(ranks IN LISTS arg_RANKS)
+    set(processors 2)
+    if(ranks EQUAL 1)
+      set(processors 1)
+    endif()
     add_test(NAME ${name}.np${ranks}
       COMMAND ${PROJECT_SOURCE_DIR}/launch/mpirun -n ${ranks} --timeout ${launcher_timeout}
               $<TARGET_FILE:${arg_BINARY}> --expected-ranks=${ranks} ${arg_ARGUMENTS})
     set_tests_properties(${name}.np${ranks} PROPERTIES
-      LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} PROCESSORS 2 ENVIRONMENT OMP_NUM_THREADS=1)
+      LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${processors} ENVIRONMENT OMP_NUM_THREADS=1)
   endforeach()
 endfunction()
 

@@ -1,6 +1,7 @@
 #include "collimate/engine/step_traffic.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "collimate/comm/comm_counts.hpp"
 
@@ -10,16 +11,16 @@ namespace {
 
 constexpr std::int64_t kFloat64Bytes = 8;
 
-// Elements of a rank's parameters by how their gradients are summed.
-std::map<GradientSum, std::int64_t> elements_by_sum(const TrafficInputs& inputs) {
+ShardPlan plan_of(const TrafficInputs& inputs) {
   const bool divides_rows = inputs.sequence_parallel && inputs.shape.tensor > 1;
   const TensorShard shard{
       .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
-  std::map<GradientSum, std::int64_t> elements;
+  std::vector<PlannedParameter> parameters;
   for (const PlacedTensor& placed : rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard)) {
-    elements[placed.placement.gradient_sum] += num_part_elements(placed.tensor, placed.placement);
+    parameters.push_back({.elements = num_part_elements(placed.tensor, placed.placement),
+                          .gradient_sum = placed.placement.gradient_sum});
   }
-  return elements;
+  return {parameters, inputs.shape.data, inputs.bucket_elements};
 }
 
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole
@@ -51,35 +52,67 @@ std::int64_t pipeline_bytes(const TrafficInputs& inputs, const StagePart& stage,
   return num_messages * rows * inputs.spec.hidden_size * inputs.element_bytes;
 }
 
+// Group, and the rank's place in it, over which the copies of a bucket's gradients are summed.
+struct CopyGroup {
+  const char* name;
+  int rank;
+  int size;
+};
+
+std::optional<CopyGroup> copies_of(GradientSum sum, const TrafficInputs& inputs) {
+  const int replicas = num_kv_replicas(inputs.spec, inputs.shape.tensor);
+  const bool is_first_holder = inputs.place.pp_rank == std::min(inputs.layout.first_rank(), inputs.layout.last_rank());
+  switch (sum) {
+    case GradientSum::kNone:
+      return std::nullopt;
+    case GradientSum::kTensor:
+      return CopyGroup{"tensor", inputs.place.tp_rank, inputs.shape.tensor};
+    case GradientSum::kKvReplicas:
+      return CopyGroup{"kv_replicas", inputs.place.tp_rank % replicas, replicas};
+    case GradientSum::kTied:
+      return CopyGroup{"tied", is_first_holder ? 0 : 1, 2};
+  }
+  return std::nullopt;
+}
+
+// Every bucket is summed over its copies, then reduce-scattered over the data axis; gradients (without ZeRO) or updated
+// parameters are gathered again.
+void add_gradient_bytes(const TrafficInputs& inputs, std::map<std::string, std::int64_t>& bytes) {
+  const int num_data_ranks = inputs.shape.data;
+  const ShardPlan plan = plan_of(inputs);
+  for (const Bucket& bucket : plan.buckets()) {
+    const std::int64_t whole_bytes = bucket.flat.length * inputs.element_bytes;
+    const auto copies = copies_of(bucket.gradient_sum, inputs);
+    if (copies && copies->size > 1) {
+      bytes[copies->name] += all_reduce_bytes(bucket.flat.length, inputs.element_bytes, copies->rank, copies->size);
+    }
+    bytes["data"] += reduce_scatter_bytes(whole_bytes, num_data_ranks) +
+                     all_gather_bytes(whole_bytes / num_data_ranks, num_data_ranks);
+  }
+}
+
+void add_norm_bytes(const TrafficInputs& inputs, std::map<std::string, std::int64_t>& bytes) {
+  const MeshShape& shape = inputs.shape;
+  const int model_rank = inputs.place.pp_rank * shape.tensor + inputs.place.tp_rank;
+  const int model_size = shape.pipeline * shape.tensor;
+  if (shape.data > 1) bytes["data"] += all_reduce_bytes(1, kFloat64Bytes, inputs.place.dp_rank, shape.data);
+  if (model_size > 1) bytes["model"] += all_reduce_bytes(1, kFloat64Bytes, model_rank, model_size);
+}
+
 }  // namespace
 
 std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs,
                                                  std::span<const MicroBatchSize> microbatches) {
   std::map<std::string, std::int64_t> bytes;
+  for (const char* group : {"tensor", "pipeline", "data", "model", "kv_replicas", "tied"}) bytes[group] = 0;
   for (const StagePart& stage : inputs.layout.stages_of(inputs.place.pp_rank)) {
     for (const MicroBatchSize& microbatch : microbatches) {
       bytes["tensor"] += tensor_bytes(inputs, stage, microbatch);
       bytes["pipeline"] += pipeline_bytes(inputs, stage, microbatch);
     }
   }
-  std::map<GradientSum, std::int64_t> elements = elements_by_sum(inputs);
-  const auto reduce = [&](std::int64_t count, std::int64_t element_bytes, int rank, int size) {
-    return size == 1 ? 0 : all_reduce_bytes(count, element_bytes, rank, size);
-  };
-  const MeshShape& shape = inputs.shape;
-  const Coordinate& place = inputs.place;
-  const int replicas = num_kv_replicas(inputs.spec, shape.tensor);
-  const bool is_first_holder = place.pp_rank == std::min(inputs.layout.first_rank(), inputs.layout.last_rank());
-  bytes["tensor"] += reduce(elements[GradientSum::kTensor], inputs.element_bytes, place.tp_rank, shape.tensor);
-  bytes["kv_replicas"] =
-      reduce(elements[GradientSum::kKvReplicas], inputs.element_bytes, place.tp_rank % replicas, replicas);
-  const std::int64_t tied = elements[GradientSum::kTied];
-  bytes["tied"] = tied == 0 ? 0 : reduce(tied, inputs.element_bytes, is_first_holder ? 0 : 1, 2);
-  std::int64_t all = 0;
-  for (const auto& [sum, count] : elements) all += count;
-  bytes["data"] = reduce(all, inputs.element_bytes, place.dp_rank, shape.data);
-  bytes["model"] =
-      reduce(1, kFloat64Bytes, place.pp_rank * shape.tensor + place.tp_rank, shape.pipeline * shape.tensor);
+  add_gradient_bytes(inputs, bytes);
+  add_norm_bytes(inputs, bytes);
   return bytes;
 }
 

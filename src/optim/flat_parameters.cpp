@@ -2,26 +2,22 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include "collimate/base/error.hpp"
 
 namespace collimate {
 
-FlatParameters::FlatParameters(std::span<const at::Tensor> parameters)
-    : parameters_(parameters.begin(), parameters.end()) {
+FlatParameters::FlatParameters(std::span<const at::Tensor> parameters, ShardPlan plan)
+    : parameters_(parameters.begin(), parameters.end()), plan_(std::move(plan)) {
   check(!parameters_.empty(), "a model has parameters");
-  std::int64_t elements = 0;
-  for (const at::Tensor& parameter : parameters_) {
-    check(parameter.scalar_type() == parameters_.front().scalar_type(), "all parameters have one dtype");
-    begins_.push_back(elements);
-    elements += parameter.numel();
-  }
+  check(parameters_.size() == plan_.num_parameters(), "a plan is made for these parameters");
   const auto options = parameters_.front().options().requires_grad(false);
-  values_ = at::empty({elements}, options);
-  gradients_ = at::zeros({elements}, options);
+  values_ = at::zeros({plan_.flat_elements()}, options);
+  gradients_ = at::zeros({plan_.flat_elements()}, options);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    check(parameters_[i].scalar_type() == values_.scalar_type(), "all parameters have one dtype");
+    check(parameters_[i].numel() == plan_.parameter(i).length, "a plan has the parameters' sizes");
     at::Tensor value = part(values_, i);
     value.copy_(parameters_[i].detach());
     parameters_[i].set_data(value);
@@ -30,14 +26,13 @@ FlatParameters::FlatParameters(std::span<const at::Tensor> parameters)
 }
 
 at::Tensor FlatParameters::part(const at::Tensor& flat, std::size_t index) const {
-  const at::Tensor& parameter = parameters_.at(index);
-  return flat.narrow(0, begins_.at(index), parameter.numel()).view(parameter.sizes());
+  return view_of(flat, plan_.parameter(index)).view(parameters_.at(index).sizes());
 }
 
-at::Tensor FlatParameters::run(const at::Tensor& flat, std::size_t first, std::size_t last) const {
-  const std::int64_t begin = first < begins_.size() ? begins_[first] : values_.numel();
-  const std::int64_t end = last < begins_.size() ? begins_[last] : values_.numel();
-  return flat.narrow(0, begin, end - begin);
+std::vector<at::Tensor> FlatParameters::shard(const at::Tensor& flat, int dp_rank) const {
+  std::vector<at::Tensor> parts;
+  for (const Bucket& bucket : plan_.buckets()) parts.push_back(view_of(flat, plan_.part(bucket, dp_rank)));
+  return parts;
 }
 
 void FlatParameters::zero_gradients() { gradients_.zero_(); }

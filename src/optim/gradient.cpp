@@ -1,6 +1,5 @@
 #include "collimate/optim/gradient.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -45,10 +44,7 @@ GradReducer::GradReducer(ProcessMesh& mesh, const ModelSpec& spec, const Pipelin
       placements_(std::move(placements)),
       kv_replicas_(mesh.add_group(
           "kv_replicas", kv_neighbours(mesh.shape(), mesh.coordinate(), num_kv_replicas(spec, mesh.shape().tensor)))),
-      tied_(mesh.add_group("tied", tied_partners(mesh.shape(), mesh.coordinate(), spec, layout))) {
-  check(std::ranges::is_sorted(placements_, {}, &Placement::gradient_sum),
-        "copies to be summed together stand together");
-}
+      tied_(mesh.add_group("tied", tied_partners(mesh.shape(), mesh.coordinate(), spec, layout))) {}
 
 Communicator* GradReducer::group_of(GradientSum sum) const {
   switch (sum) {
@@ -65,24 +61,32 @@ Communicator* GradReducer::group_of(GradientSum sum) const {
 }
 
 void GradReducer::reduce(FlatParameters& parameters) const {
-  check(placements_.size() == parameters.num_parameters(), "every parameter has a placement");
-  std::size_t first = 0;
-  while (first < placements_.size()) {
-    const GradientSum sum = placements_[first].gradient_sum;
-    std::size_t last = first;
-    while (last < placements_.size() && placements_[last].gradient_sum == sum) ++last;
-    at::Tensor run = parameters.run(parameters.gradients(), first, last);
-    if (Communicator* const group = group_of(sum)) group->all_reduce(run, ReduceOp::kSum);
-    first = last;
+  const ShardPlan& plan = parameters.plan();
+  for (const Bucket& bucket : plan.buckets()) {
+    at::Tensor whole = view_of(parameters.gradients(), bucket.flat);
+    if (Communicator* const copies = group_of(bucket.gradient_sum)) copies->all_reduce(whole, ReduceOp::kSum);
+    at::Tensor own = view_of(parameters.gradients(), plan.part(bucket, mesh_.data().rank()));
+    mesh_.data().reduce_scatter(own, whole);
   }
-  mesh_.data().all_reduce(parameters.gradients(), ReduceOp::kSum);
+}
+
+void GradReducer::gather(const FlatParameters& parameters, const at::Tensor& flat) const {
+  const ShardPlan& plan = parameters.plan();
+  for (const Bucket& bucket : plan.buckets()) {
+    at::Tensor whole = view_of(flat, bucket.flat);
+    mesh_.data().all_gather(whole, view_of(flat, plan.part(bucket, mesh_.data().rank())));
+  }
 }
 
 double GradReducer::global_norm(const FlatParameters& parameters) const {
+  const ShardPlan& plan = parameters.plan();
+  check(placements_.size() == plan.num_parameters(), "every parameter has a placement");
   at::Tensor total = at::zeros({1}, parameters.gradients().options().dtype(at::kDouble));
   for (std::size_t i = 0; i < placements_.size(); ++i) {
-    if (placements_[i].is_primary) total.add_(sum_of_squares(parameters.run(parameters.gradients(), i, i + 1)));
+    if (!placements_[i].is_primary) continue;
+    total.add_(sum_of_squares(view_of(parameters.gradients(), plan.parameter_part(i, mesh_.data().rank()))));
   }
+  mesh_.data().all_reduce(total, ReduceOp::kSum);
   mesh_.model().all_reduce(total, ReduceOp::kSum);
   return std::sqrt(total.item<double>());
 }
@@ -105,10 +109,11 @@ at::Tensor sum_of_squares(const at::Tensor& values) {
   return squares;
 }
 
-void clip_gradients(at::Tensor& gradients, double norm, double max_norm) {
+void clip_gradients(at::TensorList parts, double norm, double max_norm) {
   if (max_norm <= 0.0) return;
   const double factor = max_norm / (norm + 1e-6);
-  if (factor < 1.0) gradients.mul_(factor);
+  if (factor >= 1.0) return;
+  for (const at::Tensor& part : parts) part.mul_(factor);
 }
 
 }  // namespace collimate

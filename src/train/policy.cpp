@@ -2,7 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "collimate/engine/build_shard.hpp"
 #include "gather_tensors.hpp"
@@ -26,17 +28,54 @@ std::vector<Placement> placements_of(const ModelShard& shard) {
   return placements;
 }
 
+ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::int64_t bucket_elements) {
+  std::vector<PlannedParameter> parameters;
+  for (const Parameter& parameter : shard.parameters()) {
+    parameters.push_back({.elements = parameter.value.numel(), .gradient_sum = parameter.placement.gradient_sum});
+  }
+  return {parameters, num_ranks, bucket_elements};
+}
+
 }  // namespace
 
-Policy::Policy(ModelShard shard, const OptimizerConfig& config, ProcessMesh& mesh)
+Policy::Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOptions& options, ProcessMesh& mesh)
     : mesh_(mesh),
+      zero_stage_(options.zero_stage),
       shard_(std::move(shard)),
-      parameters_(values_of(shard_)),
-      optimizer_(config, parameters_.values()),
+      parameters_(values_of(shard_), plan_of(shard_, mesh.data().size(), options.bucket_elements)),
+      optimizer_(config, updated_parts(parameters_.values())),
       reducer_(mesh, shard_.spec(), shard_.layout().pipeline, placements_of(shard_)) {}
 
-void Policy::update(double learning_rate) {
-  optimizer_.step(parameters_.values(), parameters_.gradients(), learning_rate);
+// Without ZeRO every rank updates everything, the same way.
+std::vector<at::Tensor> Policy::updated_parts(const at::Tensor& flat) const {
+  if (zero_stage_ == 0) return {flat};
+  return parameters_.shard(flat, mesh_.data().rank());
+}
+
+double Policy::reduce_gradients() {
+  reducer_.reduce(parameters_);
+  const double norm = reducer_.global_norm(parameters_);
+  if (zero_stage_ == 0) reducer_.gather(parameters_, parameters_.gradients());
+  return norm;
+}
+
+void Policy::update(double learning_rate, double norm, double max_norm) {
+  const std::vector<at::Tensor> gradients = updated_parts(parameters_.gradients());
+  clip_gradients(gradients, norm, max_norm);
+  optimizer_.step(gradients, learning_rate);
+  if (zero_stage_ > 0) reducer_.gather(parameters_, parameters_.values());
+}
+
+// The moments of all parameters of the rank, in the order of the flat buffer.
+at::Tensor Policy::whole_moments(const at::Tensor& own) const {
+  at::Tensor flat = at::empty_like(parameters_.values());
+  std::int64_t begin = 0;
+  for (const at::Tensor& part : updated_parts(flat)) {
+    part.copy_(own.narrow(0, begin, part.numel()));
+    begin += part.numel();
+  }
+  if (zero_stage_ > 0) reducer_.gather(parameters_, flat);
+  return flat;
 }
 
 std::vector<TensorGroup> Policy::gather_groups() const {
@@ -44,24 +83,25 @@ std::vector<TensorGroup> Policy::gather_groups() const {
     const auto part = [&](std::size_t index) { return parameters_.part(flat, index); };
     return TensorGroup{.name = name, .tensors = detail::gather_tensors(shard_, mesh_, part)};
   };
-  std::vector<TensorGroup> groups{gather(kModelGroup, parameters_.values()), gather(kExpAvgGroup, optimizer_.exp_avg()),
-                                  gather(kExpAvgSqGroup, optimizer_.exp_avg_sq())};
+  std::vector<TensorGroup> groups{gather(kModelGroup, parameters_.values()),
+                                  gather(kExpAvgGroup, whole_moments(optimizer_.exp_avg())),
+                                  gather(kExpAvgSqGroup, whole_moments(optimizer_.exp_avg_sq()))};
   if (mesh_.world().rank() != 0) groups.clear();
   return groups;
 }
 
 void Policy::restore_moments(const Checkpoint& checkpoint, std::int64_t num_updates) {
-  optimizer_.restore(flat_group(checkpoint, kExpAvgGroup), flat_group(checkpoint, kExpAvgSqGroup), num_updates);
+  optimizer_.restore(own_moments(checkpoint, kExpAvgGroup), own_moments(checkpoint, kExpAvgSqGroup), num_updates);
 }
 
-at::Tensor Policy::flat_group(const Checkpoint& checkpoint, const char* name) const {
-  at::Tensor flat = at::empty_like(parameters_.values());
+at::Tensor Policy::own_moments(const Checkpoint& checkpoint, const char* name) const {
+  at::Tensor flat = at::zeros_like(parameters_.values());
   const auto parameters = shard_.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const at::Tensor whole = checkpoint.load(name, parameters[i].name);
     parameters_.part(flat, i).copy_(part_of(whole, parameters[i].placement));
   }
-  return flat;
+  return at::cat(updated_parts(flat));
 }
 
 }  // namespace collimate

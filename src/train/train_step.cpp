@@ -33,8 +33,8 @@ StepOutcome TrainStep::run(const StepOrder& order) {
   const BatchPlan plan = source_.plan(order.pair_indices);
   StepOutcome outcome = agree(order, forward_backward(order, plan));
   outcome.num_stream_tokens = plan.num_stream_tokens;
-  outcome.grad_norm = reduce_and_clip(order);
-  policy_.update(order.learning_rate);
+  outcome.grad_norm = reduce(order);
+  policy_.update(order.learning_rate, outcome.grad_norm, order.max_grad_norm);
   return outcome;
 }
 
@@ -90,16 +90,13 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   return outcome;
 }
 
-double TrainStep::reduce_and_clip(const StepOrder& order) {
-  FlatParameters& parameters = policy_.parameters();
-  policy_.reducer().reduce(parameters);
-  const double norm = policy_.reducer().global_norm(parameters);
+double TrainStep::reduce(const StepOrder& order) {
+  const double norm = policy_.reduce_gradients();
   if (!std::isfinite(norm)) {
     throw AgreedError(
         fmt::format("step {}: the sum of all ranks' gradients is not finite, though each rank's own is", order.step),
         ExitCode::kFailure);
   }
-  clip_gradients(parameters.gradients(), norm, order.max_grad_norm);
   return norm;
 }
 

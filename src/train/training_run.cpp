@@ -70,7 +70,7 @@ void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
     const StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
     return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, stage) : build_shard(*model_, layout, stage);
   });
-  policy_.emplace(std::move(shard), config_.optimizer, mesh_);
+  policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);
   if (checkpoint) {
     run_agreed(mesh_.world(), [&] { policy_->restore_moments(*checkpoint, checkpoint->state().step); });

@@ -9,6 +9,7 @@
 
 #include "collimate/mesh/mesh_shape.hpp"
 #include "collimate/model/rank_tensors.hpp"
+#include "collimate/optim/shard_plan.hpp"
 
 namespace collimate {
 
@@ -20,6 +21,7 @@ struct TrafficInputs {
   Coordinate place;
   bool sequence_parallel = true;
   std::int64_t element_bytes = 4;
+  std::int64_t bucket_elements = kBucketElements;
 };
 
 /// One microbatch of the rank's copy of the model.

@@ -28,19 +28,20 @@ struct ParallelConfig {
   ScheduleType schedule = ScheduleType::k1f1b;
   int virtual_stages = 1;  ///< stages on each pipeline rank: interleaved takes any number, zbv two, the others one
   std::optional<std::vector<int>> layers_per_stage;  ///< one number a stage; unset (auto): even in cost
+  int zero_stage = 1;  ///< what the data axis divides: 0 nothing, 1 the optimizer's moments
 
   bool operator==(const ParallelConfig&) const = default;
 
   static constexpr auto fields() {
     using Config = ParallelConfig;
-    return std::tuple{
-        field("data", &Config::data, Role::kLayout, at_least(1)).unset_as("auto"),
-        field("pipeline", &Config::pipeline, Role::kLayout, at_least(1)),
-        field("tensor", &Config::tensor, Role::kLayout, at_least(1)),
-        field("sequence_parallel", &Config::sequence_parallel, Role::kLayout),
-        field("schedule", &Config::schedule, Role::kLayout),
-        field("virtual_stages", &Config::virtual_stages, Role::kLayout, at_least(1)),
-        field("layers_per_stage", &Config::layers_per_stage, Role::kLayout, at_least(1)).unset_as("auto")};
+    return std::tuple{field("data", &Config::data, Role::kLayout, at_least(1)).unset_as("auto"),
+                      field("pipeline", &Config::pipeline, Role::kLayout, at_least(1)),
+                      field("tensor", &Config::tensor, Role::kLayout, at_least(1)),
+                      field("sequence_parallel", &Config::sequence_parallel, Role::kLayout),
+                      field("schedule", &Config::schedule, Role::kLayout),
+                      field("virtual_stages", &Config::virtual_stages, Role::kLayout, at_least(1)),
+                      field("layers_per_stage", &Config::layers_per_stage, Role::kLayout, at_least(1)).unset_as("auto"),
+                      field("zero_stage", &Config::zero_stage, Role::kLayout, between(0, 1))};
   }
 };
 

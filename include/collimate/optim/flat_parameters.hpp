@@ -1,11 +1,12 @@
 #pragma once
-// All parameters of a rank in one buffer, their gradients in another: one reduction, one norm, one update, and room for
-// a later shard to be a range of it.
+// All parameters of a rank in one buffer, their gradients in another, both divided over the data axis by one plan.
 
 #include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+
+#include "collimate/optim/shard_plan.hpp"
 
 namespace collimate {
 
@@ -13,9 +14,10 @@ namespace collimate {
 /// into those views. The parameters stay usable where they are: only their storage changes.
 class FlatParameters {
  public:
-  /// `parameters`: leaves of one dtype that require gradients. Their values are copied.
-  explicit FlatParameters(std::span<const at::Tensor> parameters);
+  /// `parameters`: leaves of one dtype that require gradients, with the sizes of the plan. Their values are copied.
+  FlatParameters(std::span<const at::Tensor> parameters, ShardPlan plan);
 
+  [[nodiscard]] const ShardPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] at::Tensor& values() noexcept { return values_; }
   [[nodiscard]] at::Tensor& gradients() noexcept { return gradients_; }
   [[nodiscard]] const at::Tensor& gradients() const noexcept { return gradients_; }
@@ -23,17 +25,21 @@ class FlatParameters {
   /// The part of a flat tensor (of `values()`'s size) that belongs to the parameter number `index`, in its shape. A
   /// view.
   [[nodiscard]] at::Tensor part(const at::Tensor& flat, std::size_t index) const;
-  /// The elements of a flat tensor that belong to the parameters [first, last). A view.
-  [[nodiscard]] at::Tensor run(const at::Tensor& flat, std::size_t first, std::size_t last) const;
-  [[nodiscard]] std::size_t num_parameters() const noexcept { return parameters_.size(); }
+  /// A rank's part of each bucket of a flat tensor. Views.
+  [[nodiscard]] std::vector<at::Tensor> shard(const at::Tensor& flat, int dp_rank) const;
 
   void zero_gradients();
 
  private:
   std::vector<at::Tensor> parameters_;
-  std::vector<std::int64_t> begins_;
+  ShardPlan plan_;
   at::Tensor values_;
   at::Tensor gradients_;
 };
+
+/// The elements `range` of a flat tensor. A view.
+inline at::Tensor view_of(const at::Tensor& flat, ShardRange range) {
+  return flat.narrow(0, range.begin, range.length);
+}
 
 }  // namespace collimate

@@ -21,14 +21,17 @@ class GradReducer {
   GradReducer(ProcessMesh& mesh, const ModelSpec& spec, const PipelineLayout& layout,
               std::vector<Placement> placements);
 
-  /// *Collective* over the job. Afterwards every copy of a parameter has the whole gradient, the same bits everywhere.
-  /// Sums are in the gradients' own precision (float32 or float64). The loss is normalized over the global batch
-  /// already, so a sum is right and nothing is divided.
+  /// *Collective* over the job. Afterwards this rank's shard of the gradients is whole; every copy of a parameter has
+  /// the same bits. What is outside the shard is used up. Sums are in the gradients' own precision (float32 or
+  /// float64). The loss is normalized over the global batch already, so a sum is right and nothing is divided.
   void reduce(FlatParameters& parameters) const;
 
-  /// *Collective* over the ranks of one copy of the model. 2-norm of the reduced gradients, every parameter counted
-  /// once, summed in float64; the same on every rank.
+  /// *Collective* over the job. 2-norm of the reduced gradients, from each rank's shard, every parameter counted once,
+  /// summed in float64; the same on every rank.
   [[nodiscard]] double global_norm(const FlatParameters& parameters) const;
+
+  /// *Collective* over the data axis. Puts the ranks' shards of a flat tensor together, on every rank.
+  void gather(const FlatParameters& parameters, const at::Tensor& flat) const;
 
  private:
   [[nodiscard]] Communicator* group_of(GradientSum sum) const;
@@ -45,8 +48,8 @@ bool is_finite(const at::Tensor& gradients);
 /// Sum of squares, float64 [], on the device of `values`. *Local.*
 at::Tensor sum_of_squares(const at::Tensor& values);
 
-/// Scales gradients so that their norm is at most `max_norm` (0: leaves them alone), with the factor
-/// max_norm / (norm + 1e-6) of torch.nn.utils.clip_grad_norm_.
-void clip_gradients(at::Tensor& gradients, double norm, double max_norm);
+/// Scales parts of the gradients so that all of their norm is at most `max_norm` (0: leaves them alone), with the
+/// factor max_norm / (norm + 1e-6) of torch.nn.utils.clip_grad_norm_.
+void clip_gradients(at::TensorList parts, double norm, double max_norm);
 
 }  // namespace collimate

@@ -13,18 +13,25 @@
 
 namespace collimate {
 
+struct PolicyOptions {
+  int zero_stage = 1;  ///< ParallelConfig::zero_stage
+  std::int64_t bucket_elements = kBucketElements;
+};
+
 /// Owns everything that an optimizer step changes.
 class Policy {
  public:
   /// *Collective* over the job. The mesh must outlive the policy.
-  Policy(ModelShard shard, const OptimizerConfig& config, ProcessMesh& mesh);
+  Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOptions& options, ProcessMesh& mesh);
 
   [[nodiscard]] const ModelShard& shard() const noexcept { return shard_; }
   [[nodiscard]] FlatParameters& parameters() noexcept { return parameters_; }
-  [[nodiscard]] const GradReducer& reducer() const noexcept { return reducer_; }
 
-  /// *Local.* One update from the gradients as they stand.
-  void update(double learning_rate);
+  /// *Collective* over the job. Adds the gradients up where this rank will need them; returns their norm, the same on
+  /// every rank.
+  double reduce_gradients();
+  /// *Collective* over the data axis. Clips the reduced gradients, whose norm is given, and makes one update.
+  void update(double learning_rate, double norm, double max_norm);
 
   /// *Collective* over the job. Weights and moments by logical name, whole, on world rank 0; empty elsewhere.
   [[nodiscard]] std::vector<TensorGroup> gather_groups() const;
@@ -33,9 +40,12 @@ class Policy {
   void restore_moments(const Checkpoint& checkpoint, std::int64_t num_updates);
 
  private:
-  [[nodiscard]] at::Tensor flat_group(const Checkpoint& checkpoint, const char* name) const;
+  [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
+  [[nodiscard]] at::Tensor whole_moments(const at::Tensor& own) const;
+  [[nodiscard]] at::Tensor own_moments(const Checkpoint& checkpoint, const char* name) const;
 
   const ProcessMesh& mesh_;
+  int zero_stage_;
   ModelShard shard_;
   FlatParameters parameters_;
   AdamW optimizer_;

@@ -60,7 +60,7 @@ class TrainStep {
   at::Tensor share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
                       const ResponseLogProbs& log_probs, LocalResult& result);
   StepOutcome agree(const StepOrder& order, const LocalResult& local);
-  double reduce_and_clip(const StepOrder& order);
+  double reduce(const StepOrder& order);
 
   Policy& policy_;
   ModelPass& pass_;

@@ -21,7 +21,7 @@ void add_small(std::vector<Layout>& layouts) {
   layouts.push_back({.schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kTied});
   // Two ranks on one axis.
   layouts.push_back({.data = 2, .model = ModelKind::kTied});
-  layouts.push_back({.data = 2, .global_batch_size = 1});
+  layouts.push_back({.data = 2, .global_batch_size = 1, .zero_stage = 0});
   layouts.push_back({.tensor = 2});
   layouts.push_back({.tensor = 2, .sequence_parallel = false, .model = ModelKind::kAllOptions});
   layouts.push_back({.tensor = 2, .model = ModelKind::kAllOptions, .microbatch_tokens = 1});
@@ -35,7 +35,7 @@ void add_small(std::vector<Layout>& layouts) {
 }
 
 void add_four(std::vector<Layout>& layouts) {
-  layouts.push_back({.data = 4, .model = ModelKind::kAllOptions, .global_batch_size = 3});
+  layouts.push_back({.data = 4, .model = ModelKind::kAllOptions, .global_batch_size = 3, .zero_stage = 0});
   layouts.push_back({.tensor = 4, .model = ModelKind::kOneKvHead});
   layouts.push_back({.tensor = 4, .sequence_parallel = false});
   layouts.push_back({.tensor = 4, .model = ModelKind::kAllOptions});
@@ -87,7 +87,8 @@ ParallelConfig Layout::parallel() const {
           .tensor = tensor,
           .sequence_parallel = sequence_parallel,
           .schedule = schedule,
-          .virtual_stages = virtual_stages};
+          .virtual_stages = virtual_stages,
+          .zero_stage = zero_stage};
 }
 
 ModelSpec Layout::spec() const {
@@ -109,10 +110,10 @@ ModelSpec Layout::spec() const {
 
 std::string Layout::name() const {
   constexpr const char* kModels[] = {"plain", "one_kv_head", "tied", "all_options", "thin_70b"};
-  return fmt::format("dp{}_pp{}_tp{}_{}_{}_v{}_layers{}_{}_tokens{}_{}_batch{}", data, pipeline, tensor,
+  return fmt::format("dp{}_pp{}_tp{}_{}_{}_v{}_layers{}_{}_tokens{}_{}_batch{}_zero{}", data, pipeline, tensor,
                      sequence_parallel ? "sp" : "nosp", enum_name(schedule), virtual_stages, num_layers,
                      kModels[static_cast<int>(model)], microbatch_tokens, prefix_sharing ? "shared" : "apart",
-                     global_batch_size);
+                     global_batch_size, zero_stage);
 }
 
 Layout deep_layout() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "collimate/config/dtype.hpp"
 #include "collimate/mesh/config.hpp"
 #include "collimate/model/spec.hpp"
 
@@ -32,6 +33,8 @@ struct Layout {
   bool prefix_sharing = true;
   int global_batch_size = 7;
   int num_steps = 5;
+  int zero_stage = 1;
+  ComputeDtype dtype = ComputeDtype::kFloat64;
 
   [[nodiscard]] int num_ranks() const { return data * pipeline * tensor; }
   [[nodiscard]] ParallelConfig parallel() const;

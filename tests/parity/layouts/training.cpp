@@ -14,6 +14,7 @@ namespace collimate::test {
 namespace {
 
 constexpr std::uint64_t kNumPairs = 11;
+constexpr std::int64_t kBucket = 1500;  // several buckets, some of more than one parameter
 
 std::vector<TestPair> pairs_with_labels() {
   std::vector<TestPair> pairs = random_preference_pairs(23, kNumPairs, 12, 29);
@@ -69,8 +70,16 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .shape = mesh.shape(),
                              .place = mesh.coordinate(),
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
-                             .element_bytes = 8};
+                             .element_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
+                             .bucket_elements = kBucket};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
+}
+
+// Bytes that every group has sent so far, times `factor`; metrics and faults aside.
+void add_counted_traffic(const ProcessMesh& mesh, int factor, LayoutResult& result) {
+  mesh.for_each_group([&](const Communicator& group) {
+    if (group.name() != "world") result.counted_traffic[group.name()] += factor * group.counts().sent_bytes();
+  });
 }
 
 // Pairs of a step: all of them in turns.
@@ -95,9 +104,9 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
   const ModelSpec spec = layout.spec();
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.1;
-  const StageOptions options{.dtype = at::kDouble, .device = mesh.device()};
+  const StageOptions options = stage_options(layout.dtype, ShardUse::kTraining, mesh);
   Policy policy(ModelShard(spec, shard_layout(layout.parallel(), spec, mesh), even_weights(), options), optimizer,
-                mesh);
+                {.zero_stage = layout.zero_stage, .bucket_elements = kBucket}, mesh);
   if (prepare) prepare(policy.shard());
   ModelPass pass(policy.shard(), mesh, layout.parallel());
   const BatchConfig batch{.microbatch_tokens = layout.microbatch_tokens, .prefix_sharing = layout.prefix_sharing};
@@ -111,7 +120,9 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
                           .pair_indices = batch_of_step(step, layout.global_batch_size),
                           .learning_rate = 1e-3,
                           .max_grad_norm = 1.0};
+    add_counted_traffic(mesh, -1, result);
     const StepOutcome outcome = train_step.run(order);
+    add_counted_traffic(mesh, 1, result);
     result.losses.push_back(outcome.metrics.front());
     result.grad_norms.push_back(outcome.grad_norm);
     add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), result);
@@ -119,9 +130,6 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);
   }
-  mesh.for_each_group([&](const Communicator& group) {
-    if (group.name() != "world") result.counted_traffic[group.name()] = group.counts().sent_bytes();
-  });
   return result;
 }
 

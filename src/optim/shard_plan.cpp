@@ -1,0 +1,54 @@
+#include "collimate/optim/shard_plan.hpp"
+
+#include <algorithm>
+
+#include "collimate/base/error.hpp"
+
+namespace collimate {
+
+namespace {
+
+std::int64_t divide_up(std::int64_t value, std::int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+}  // namespace
+
+ShardPlan::ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks, std::int64_t bucket_elements)
+    : num_ranks_(num_ranks) {
+  check(num_ranks >= 1 && bucket_elements >= 1, "a plan has ranks, and buckets of some size");
+  std::size_t first = 0;
+  while (first < parameters.size()) {
+    Bucket bucket{.flat = {.begin = flat_elements()},
+                  .first_parameter = first,
+                  .end_parameter = first,
+                  .gradient_sum = parameters[first].gradient_sum,
+                  .shard_begin = shard_elements_};
+    std::int64_t elements = 0;
+    while (bucket.end_parameter < parameters.size() && elements < bucket_elements &&
+           parameters[bucket.end_parameter].gradient_sum == bucket.gradient_sum) {
+      const std::int64_t own = parameters[bucket.end_parameter++].elements;
+      parameters_.push_back({.begin = bucket.flat.begin + elements, .length = own});
+      bucket_of_parameter_.push_back(buckets_.size());
+      elements += own;
+    }
+    const std::int64_t part_elements = divide_up(divide_up(elements, num_ranks), kPartElements) * kPartElements;
+    bucket.flat.length = part_elements * num_ranks;
+    shard_elements_ += part_elements;
+    first = bucket.end_parameter;
+    buckets_.push_back(bucket);
+  }
+}
+
+ShardRange ShardPlan::part(const Bucket& bucket, int rank) const {
+  const std::int64_t length = bucket.flat.length / num_ranks_;
+  return {.begin = bucket.flat.begin + rank * length, .length = length};
+}
+
+ShardRange ShardPlan::parameter_part(std::size_t index, int rank) const {
+  const ShardRange whole = parameters_.at(index);
+  const ShardRange own = part(buckets_.at(bucket_of_parameter_.at(index)), rank);
+  const std::int64_t begin = std::max(whole.begin, own.begin);
+  const std::int64_t end = std::min(whole.begin + whole.length, own.begin + own.length);
+  return {.begin = begin, .length = std::max<std::int64_t>(0, end - begin)};
+}
+
+}  // namespace collimate
