@@ -15,12 +15,8 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
   const bool divides_rows = inputs.sequence_parallel && inputs.shape.tensor > 1;
   const TensorShard shard{
       .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
-  std::vector<PlannedParameter> parameters;
-  for (const PlacedTensor& placed : rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard)) {
-    parameters.push_back({.elements = num_part_elements(placed.tensor, placed.placement),
-                          .gradient_sum = placed.placement.gradient_sum});
-  }
-  return {parameters, inputs.shape.data, inputs.bucket_elements};
+  const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard);
+  return {planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements};
 }
 
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole

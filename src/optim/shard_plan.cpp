@@ -12,6 +12,14 @@ std::int64_t divide_up(std::int64_t value, std::int64_t divisor) { return (value
 
 }  // namespace
 
+std::vector<PlannedParameter> planned_parameters(std::span<const PlacedTensor> tensors) {
+  std::vector<PlannedParameter> parameters;
+  for (const auto& [tensor, placement] : tensors) {
+    parameters.push_back({.elements = num_part_elements(tensor, placement), .gradient_sum = placement.gradient_sum});
+  }
+  return parameters;
+}
+
 ShardPlan::ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks, std::int64_t bucket_elements)
     : num_ranks_(num_ranks) {
   check(num_ranks >= 1 && bucket_elements >= 1, "a plan has ranks, and buckets of some size");

@@ -29,11 +29,9 @@ std::vector<Placement> placements_of(const ModelShard& shard) {
 }
 
 ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::int64_t bucket_elements) {
-  std::vector<PlannedParameter> parameters;
-  for (const Parameter& parameter : shard.parameters()) {
-    parameters.push_back({.elements = parameter.value.numel(), .gradient_sum = parameter.placement.gradient_sum});
-  }
-  return {parameters, num_ranks, bucket_elements};
+  const ShardLayout& layout = shard.layout();
+  const auto tensors = rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard());
+  return {planned_parameters(tensors), num_ranks, bucket_elements};
 }
 
 }  // namespace

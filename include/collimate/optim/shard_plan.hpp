@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "collimate/base/shard_range.hpp"
-#include "collimate/model/placement.hpp"
+#include "collimate/model/rank_tensors.hpp"
 
 namespace collimate {
 
@@ -24,6 +24,9 @@ inline constexpr std::int64_t kBucketElements = std::int64_t{32} * 1024 * 1024;
 /// Parts are whole multiples of this: kernels go through a tensor in vectors and treat the few elements behind them
 /// otherwise, to the last bit. So an element has the same bits in whichever part it lies.
 inline constexpr std::int64_t kPartElements = 64;
+
+/// What a plan needs to know of a rank's tensors.
+std::vector<PlannedParameter> planned_parameters(std::span<const PlacedTensor> tensors);
 
 /// Consecutive parameters whose gradients are summed over the same ranks first.
 struct Bucket {

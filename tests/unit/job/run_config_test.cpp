@@ -66,6 +66,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"parallel.schedule", "gpipe"},
     {"parallel.virtual_stages", "1"},
     {"parallel.layers_per_stage", "[32]"},
+    {"parallel.zero_stage", "0"},
     {"batch.global_batch_size", "128"},
     {"batch.eval_batch_size", "16"},
     {"batch.microbatch_tokens", "8192"},
@@ -139,11 +140,11 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
               ElementsAre("data.eval", "data.eval.0.repeat", "optimizer.learning_rate", "optimizer.lr_scheduler_type",
                           "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
                           "train.max_steps", "train.eval_steps"));
-  EXPECT_THAT(
-      keys[Role::kLayout],
-      ElementsAre("parallel.data", "parallel.pipeline", "parallel.tensor", "parallel.sequence_parallel",
-                  "parallel.schedule", "parallel.virtual_stages", "parallel.layers_per_stage", "batch.eval_batch_size",
-                  "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
+  EXPECT_THAT(keys[Role::kLayout],
+              ElementsAre("parallel.data", "parallel.pipeline", "parallel.tensor", "parallel.sequence_parallel",
+                          "parallel.schedule", "parallel.virtual_stages", "parallel.layers_per_stage",
+                          "parallel.zero_stage", "batch.eval_batch_size", "batch.microbatch_tokens",
+                          "batch.prefix_sharing", "runtime.device", "runtime.backend"));
   EXPECT_THAT(keys[Role::kOperational],
               ElementsAre("model.path", "model.config", "reference.path", "reference.store", "data.train.0.path",
                           "data.eval.0.path", "checkpoint.save_steps", "checkpoint.save_total_limit",
