@@ -19,7 +19,7 @@ class FailureChannel {
   /// *Collective.* `on_failure` prints the message and ends the job; it is called on rank 0, at most once, by a thread
   /// of the channel's own.
   FailureChannel(Communicator& world, OnFailure on_failure);
-  /// *Collective*: rank 0 hears failures until every rank has come here.
+  /// *Collective*: returns, and failures are heard, until every rank has come here.
   ~FailureChannel();
   FailureChannel(const FailureChannel&) = delete;
   FailureChannel& operator=(const FailureChannel&) = delete;

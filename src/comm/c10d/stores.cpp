@@ -26,6 +26,8 @@ namespace collimate::detail {
 namespace {
 
 constexpr const char* kLoopback = "127.0.0.1";
+// With which ranks wait for the last one at the end of a job.
+constexpr auto kPatience = std::chrono::hours(1);
 
 struct SocketTraits {
   using Raw = int;
@@ -53,6 +55,9 @@ std::uint16_t port_of(const SocketHandle& socket) {
   check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0, "a socket has an address");
   return ntohs(address.sin_port);
 }
+
+// The key that says that every rank has arrived at a place.
+std::string all_at(const std::string& place) { return "all_" + place; }
 
 bool are_equal(const std::vector<std::string>& texts) {
   return std::ranges::all_of(texts, [&](const std::string& text) { return text == texts.front(); });
@@ -125,11 +130,18 @@ Store SharedStore::connect() const {
 void SharedStore::close() {
   if (std::exchange(is_closed_, true)) return;
   try {
-    if (store_->add("closed", 1) == world_size_) store_->set("all_closed", "");
-    if (world_rank_ == 0) wait_for_key(store_, "all_closed", std::chrono::minutes(5));
+    arrive("closed");
+    wait_for_key(store_, all_at("closed"), kPatience);
+    // The store ends with rank 0, which therefore leaves last.
+    arrive("left");
+    if (world_rank_ == 0) wait_for_key(store_, all_at("left"), kPatience);
   } catch (const std::exception&) {
     store_.reset();  // another rank has gone: its own failure says more
   }
+}
+
+void SharedStore::arrive(const std::string& place) {
+  if (store_->add(place, 1) == world_size_) store_->set(all_at(place), "");
 }
 
 }  // namespace collimate::detail

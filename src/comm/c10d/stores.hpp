@@ -38,12 +38,13 @@ class SharedStore {
   [[nodiscard]] bool is_on_one_machine() const noexcept { return is_on_one_machine_; }
   /// *Local.* A connection of its own: a thread that waits for a key on one does not hold up another.
   [[nodiscard]] Store connect() const;
-  /// *Collective.* Rank 0, with which the store ends, waits until every rank has come here, but no longer than 5
-  /// minutes.
+  /// *Collective.* Returns when every rank has come here, or after an hour. So no rank enters MPI_Finalize while
+  /// another may still fail: Open MPI's launcher can hang when a job is aborted then.
   void close();
 
  private:
   void host();
+  void arrive(const std::string& place);
 
   int world_rank_;
   int world_size_;
