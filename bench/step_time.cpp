@@ -6,20 +6,17 @@
 #include <cstdint>
 #include <vector>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/randn.h>
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "collimate/data/microbatch.hpp"
 #include "collimate/model/cost.hpp"
 #include "collimate/nn/logprob_head.hpp"
 #include "collimate/nn/model_shard.hpp"
+#include "workload.hpp"
 
 namespace collimate {
 namespace {
@@ -34,45 +31,6 @@ struct Options {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-ModelSpec bench_spec(const Options& options) {
-  ModelSpec spec;
-  spec.vocab_size = 8192;
-  spec.hidden_size = 384;
-  spec.intermediate_size = 1024;
-  spec.num_layers = 6;
-  spec.num_heads = 6;
-  spec.num_kv_heads = 2;
-  spec.head_dim = 64;
-  spec.windowed_layers.assign(6, options.sliding_window > 0);
-  if (options.sliding_window > 0) spec.sliding_window = options.sliding_window;
-  return spec;
-}
-
-ModelShard random_shard(const ModelSpec& spec) {
-  at::Generator generator = at::detail::createCPUGenerator(17);
-  return ModelShard(spec, [&](const LogicalTensor& tensor) {
-    if (tensor.shape.size() == 1) return at::ones(tensor.shape);
-    return at::randn(tensor.shape, generator, at::TensorOptions()).mul_(spec.initializer_range);
-  });
-}
-
-// As many pairs as fit the token budget, with lengths that vary around the mean.
-MicroBatch bench_microbatch(const ModelSpec& spec, const Options& options) {
-  const PairLayout layout{.prefix_sharing = options.prefix_sharing};
-  std::vector<PairTokens> pairs;
-  std::int64_t num_tokens = 0;
-  for (std::int64_t i = 0;; ++i) {
-    PairTokens pair{.lengths = {45 + i % 7 - 3, 380 + (i * 37) % 81 - 40, 380 + (i * 53) % 81 - 40}, .tokens = {}};
-    num_tokens += num_stream_tokens(pair.lengths, layout);
-    if (num_tokens > options.microbatch_tokens && !pairs.empty()) break;
-    for (std::int64_t t = 0; t < pair.lengths.num_tokens(); ++t) {
-      pair.tokens.push_back(static_cast<std::uint32_t>((t * 7919 + i * 104729) % spec.vocab_size));
-    }
-    pairs.push_back(std::move(pair));
-  }
-  return build_microbatch(pairs, layout);
 }
 
 struct Times {
@@ -98,9 +56,10 @@ Times run_once(const ModelShard& shard, const MicroBatch& microbatch) {
 
 void run(const Options& options) {
   at::set_num_threads(options.num_threads);
-  const ModelSpec spec = bench_spec(options);
-  const ModelShard shard = random_shard(spec);
-  const MicroBatch microbatch = bench_microbatch(spec, options);
+  const ModelSpec spec = bench::workload_spec(options.sliding_window);
+  const ModelShard shard(spec, bench::workload_weights(spec));
+  const PairLayout layout{.prefix_sharing = options.prefix_sharing};
+  const MicroBatch microbatch = bench::workload_microbatch(spec, options.microbatch_tokens, layout);
   const MicroBatchCounts counts = count_microbatch(microbatch, spec.sliding_window);
   const double flops = 3 * forward_flops(spec, {.num_tokens = counts.num_stream_tokens,
                                                 .num_labelled_rows = counts.num_labelled_rows,

@@ -74,29 +74,53 @@ void Communicator::all_reduce(at::Tensor& tensor, ReduceOp op) {
       [&] { do_all_reduce(tensor, op); });
 }
 
-void Communicator::reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+Communicator::Call Communicator::reduce_scatter_call(const at::Tensor& output, const at::Tensor& input) const {
   check(input.numel() == size_ * output.numel(), "a reduce-scatter takes one part for each rank");
   check(input.scalar_type() == output.scalar_type(), "a reduce-scatter keeps the dtype");
   require_contiguous(output);
   require_reducible(input);
-  if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
-  run({.operation = CommOperation::kReduceScatter,
-       .name = "reduce_scatter",
-       .sent_bytes = reduce_scatter_bytes(bytes_of(input), size_),
-       .tensor = &input},
-      [&] { do_reduce_scatter(output, input); });
+  return {.operation = CommOperation::kReduceScatter,
+          .name = "reduce_scatter",
+          .sent_bytes = reduce_scatter_bytes(bytes_of(input), size_),
+          .tensor = &input};
 }
 
-void Communicator::all_gather(at::Tensor& output, const at::Tensor& input) {
+void Communicator::reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+  const Call call = reduce_scatter_call(output, input);
+  if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
+  run(call, [&] { do_reduce_scatter(output, input); });
+}
+
+WorkHandle Communicator::start_reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+  const Call call = reduce_scatter_call(output, input);
+  WorkHandle work = std::make_unique<DoneWork>();
+  if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
+  run(call, [&] { work = do_start_reduce_scatter(output, input); });
+  return work;
+}
+
+Communicator::Call Communicator::all_gather_call(const at::Tensor& output, const at::Tensor& input) const {
   check(output.numel() == size_ * input.numel(), "an all-gather gives one part of each rank");
   check(input.scalar_type() == output.scalar_type(), "an all-gather keeps the dtype");
   require_contiguous(output);
+  return {.operation = CommOperation::kAllGather,
+          .name = "all_gather",
+          .sent_bytes = collimate::all_gather_bytes(bytes_of(input), size_),
+          .tensor = &input};
+}
+
+void Communicator::all_gather(at::Tensor& output, const at::Tensor& input) {
+  const Call call = all_gather_call(output, input);
   if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
-  run({.operation = CommOperation::kAllGather,
-       .name = "all_gather",
-       .sent_bytes = collimate::all_gather_bytes(bytes_of(input), size_),
-       .tensor = &input},
-      [&] { do_all_gather(output, input); });
+  run(call, [&] { do_all_gather(output, input); });
+}
+
+WorkHandle Communicator::start_all_gather(at::Tensor& output, const at::Tensor& input) {
+  const Call call = all_gather_call(output, input);
+  WorkHandle work = std::make_unique<DoneWork>();
+  if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
+  run(call, [&] { work = do_start_all_gather(output, input); });
+  return work;
 }
 
 void Communicator::broadcast(at::Tensor& tensor, int root) {

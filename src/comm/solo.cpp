@@ -19,6 +19,8 @@ class SoloCommunicator final : public Communicator {
   void do_all_reduce(at::Tensor& /*tensor*/, ReduceOp /*op*/) override { refuse(); }
   void do_reduce_scatter(at::Tensor& /*output*/, const at::Tensor& /*input*/) override { refuse(); }
   void do_all_gather(at::Tensor& /*output*/, const at::Tensor& /*input*/) override { refuse(); }
+  WorkHandle do_start_reduce_scatter(at::Tensor& /*output*/, const at::Tensor& /*input*/) override { refuse(); }
+  WorkHandle do_start_all_gather(at::Tensor& /*output*/, const at::Tensor& /*input*/) override { refuse(); }
   void do_broadcast(at::Tensor& /*tensor*/, int /*root*/) override { refuse(); }
   WorkHandle do_start_send(const at::Tensor& /*tensor*/, int /*destination*/) override { refuse(); }
   WorkHandle do_start_receive(at::Tensor& /*tensor*/, int /*source*/) override { refuse(); }

@@ -120,6 +120,9 @@ PackingPlan pack(std::span<const PairLengths> batch, const PackingOptions& optio
     plan.microbatches.push_back(
         microbatches_of_rank(std::move(rank), sizes.tokens, static_cast<double>(options.microbatch_tokens)));
   }
+  std::size_t most = 0;
+  for (const auto& own : plan.microbatches) most = std::max(most, own.size());
+  for (auto& own : plan.microbatches) own.resize(most);
   return plan;
 }
 

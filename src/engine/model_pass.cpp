@@ -33,6 +33,16 @@ class ShardWork final : public StageWork {
                      at::TensorOptions(shard_.options().device).dtype(shard_.options().dtype));
   }
 
+  [[nodiscard]] bool is_empty(int microbatch_index) const override {
+    return microbatches_[static_cast<std::size_t>(microbatch_index)].num_pairs() == 0;
+  }
+  void begin_gradients(int stage) override {
+    if (shard_.keeper() != nullptr) shard_.keeper()->begin_gradients(stage);
+  }
+  void finish_gradients(int stage) override {
+    if (shard_.keeper() != nullptr) shard_.keeper()->finish_gradients(stage);
+  }
+
  private:
   const ModelShard& shard_;
   std::span<const MicroBatch> microbatches_;

@@ -64,6 +64,7 @@ std::vector<ResponseLogProbs> run_own(ModelPass& pass, const BatchSource& source
 RowsByPair rows_of(const PreferenceDataset& dataset, const Block& block, std::span<const ResponseLogProbs> results) {
   RowsByPair rows;
   for (std::size_t i = 0; i < results.size(); ++i) {
+    if (block[i].empty()) continue;
     std::span<const double> tokens = values_of(results[i].tokens);
     std::span<const double> sums = values_of(results[i].sums);
     for (const std::uint64_t pair : block[i]) {

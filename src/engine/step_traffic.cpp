@@ -16,7 +16,8 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
   const TensorShard shard{
       .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
   const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard);
-  return {planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements};
+  const auto planned = planned_parameters(tensors);
+  return {planned, inputs.shape.data, inputs.bucket_elements.value_or(bucket_elements_for(planned))};
 }
 
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole
@@ -71,18 +72,21 @@ std::optional<CopyGroup> copies_of(GradientSum sum, const TrafficInputs& inputs)
   return std::nullopt;
 }
 
-// Every bucket is summed over its copies, then reduce-scattered over the data axis; gradients (without ZeRO) or updated
-// parameters are gathered again.
-void add_gradient_bytes(const TrafficInputs& inputs, std::map<std::string, std::int64_t>& bytes) {
+// Every bucket is reduce-scattered over the data axis, in stage 2 for every microbatch, then the rank's part of it
+// summed over its copies; gradients (without ZeRO) or updated parameters are gathered again.
+void add_gradient_bytes(const TrafficInputs& inputs, std::int64_t num_microbatches,
+                        std::map<std::string, std::int64_t>& bytes) {
   const int num_data_ranks = inputs.shape.data;
   const ShardPlan plan = plan_of(inputs);
   for (const Bucket& bucket : plan.buckets()) {
     const std::int64_t whole_bytes = bucket.flat.length * inputs.element_bytes;
     const auto copies = copies_of(bucket.gradient_sum, inputs);
     if (copies && copies->size > 1) {
-      bytes[copies->name] += all_reduce_bytes(bucket.flat.length, inputs.element_bytes, copies->rank, copies->size);
+      bytes[copies->name] +=
+          all_reduce_bytes(plan.part_elements(bucket), inputs.element_bytes, copies->rank, copies->size);
     }
-    bytes["data"] += reduce_scatter_bytes(whole_bytes, num_data_ranks) +
+    const std::int64_t num_reductions = inputs.zero_stage == 2 ? num_microbatches : 1;
+    bytes["data"] += num_reductions * reduce_scatter_bytes(whole_bytes, num_data_ranks) +
                      all_gather_bytes(whole_bytes / num_data_ranks, num_data_ranks);
   }
 }
@@ -107,7 +111,7 @@ std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs,
       bytes["pipeline"] += pipeline_bytes(inputs, stage, microbatch);
     }
   }
-  add_gradient_bytes(inputs, bytes);
+  add_gradient_bytes(inputs, std::ssize(microbatches), bytes);
   add_norm_bytes(inputs, bytes);
   return bytes;
 }

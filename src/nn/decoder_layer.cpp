@@ -42,6 +42,14 @@ DecoderLayer::DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, cons
   attention_output_ = projection("self_attn.o_proj");
   gate_up_ = {projection("mlp.gate_proj"), projection("mlp.up_proj")};
   down_ = projection("mlp.down_proj");
+  const auto add = [&](const at::Tensor& parameter) {
+    if (parameter.defined()) parameters_.push_back(parameter);
+  };
+  for (const at::Tensor& norm : {attention_norm_, mlp_norm_, q_norm_, k_norm_}) add(norm);
+  for (const LinearWeight& layer : {qkv_[0], qkv_[1], qkv_[2], attention_output_, gate_up_[0], gate_up_[1], down_}) {
+    add(layer.weight);
+    add(layer.bias);
+  }
 }
 
 Residual DecoderLayer::forward(const Residual& input, const StreamContext& context) const {

@@ -1,11 +1,14 @@
 #include "collimate/nn/model_shard.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include "collimate/base/error.hpp"
 
@@ -16,6 +19,7 @@ struct ModelShard::State {
   ShardLayout layout;
   StageOptions options;
   std::vector<Parameter> parameters;
+  ParameterKeeper* keeper = nullptr;
   WeightGradientQueue queue;
   std::vector<Stage> stages;
 };
@@ -35,6 +39,20 @@ Parameter load_parameter(const PlacedTensor& placed, const ParameterLoader& load
   value = is_view ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
   return {.name = tensor.name, .value = value.requires_grad_(options.trainable), .placement = placement};
 }
+
+// Hands a gradient on as soon as autograd has it.
+class KeeperHook final : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit KeeperHook(ParameterKeeper& keeper) : keeper_(keeper) {}
+  void operator()(const at::Tensor& parameter) override {
+    const at::Tensor gradient = std::exchange(parameter.mutable_grad(), at::Tensor());
+    // Autograd comes by even when a pass leaves the gradient to the queue.
+    if (gradient.defined()) keeper_.take_gradient(parameter, gradient);
+  }
+
+ private:
+  ParameterKeeper& keeper_;
+};
 
 }  // namespace
 
@@ -68,7 +86,19 @@ const ModelSpec& ModelShard::spec() const { return state_->spec; }
 const ShardLayout& ModelShard::layout() const { return state_->layout; }
 const StageOptions& ModelShard::options() const { return state_->options; }
 std::span<const Parameter> ModelShard::parameters() const { return state_->parameters; }
+ParameterKeeper* ModelShard::keeper() const { return state_->keeper; }
 WeightGradientQueue& ModelShard::queue() const { return state_->queue; }
+
+void ModelShard::set_keeper(ParameterKeeper* keeper) {
+  check(state_->keeper == nullptr, "a shard has one keeper");
+  state_->keeper = keeper;
+  state_->queue.set_keeper(keeper);
+  for (Stage& stage : state_->stages) stage.set_keeper(keeper);
+  if (keeper == nullptr || !state_->options.trainable) return;
+  for (const Parameter& parameter : state_->parameters) {
+    torch::autograd::impl::set_post_acc_grad_hooks(parameter.value, std::make_unique<KeeperHook>(*keeper));
+  }
+}
 
 const Stage& ModelShard::stage(int stage_index) const {
   const auto place =

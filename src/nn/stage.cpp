@@ -77,6 +77,11 @@ at::Tensor Stage::embed(const MicroBatch& microbatch) const {
   return leave_tensor_axis(rows, axis_);
 }
 
+void Stage::wait_for(const std::vector<at::Tensor>& parameters) const {
+  if (keeper_ == nullptr) return;
+  for (const at::Tensor& parameter : parameters) keeper_->wait_for_value(parameter);
+}
+
 at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input) const {
   check(input.defined() != part_.is_first(), "every stage but the first takes the output of the one before");
   std::optional<at::NoGradGuard> no_grad;
@@ -84,10 +89,15 @@ at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input)
   const std::int64_t num_rows = axis_.padded_rows(microbatch.num_stream_tokens());
   const RopeTable rope = rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), options_.dtype);
   const StreamContext context{.segments = microbatch.segments, .rope = rope, .axis = axis_, .queue = queue_};
+  if (part_.is_first()) wait_for({embedding_});
   Residual residual{.stream = part_.is_first() ? embed(microbatch) : input, .delta = {}};
-  for (const DecoderLayer& layer : layers_) residual = layer.forward(residual, context);
-  if (part_.is_last()) return normalize(residual, final_norm_, epsilon_).second;
-  return residual.stream + residual.delta;
+  for (const DecoderLayer& layer : layers_) {
+    wait_for(layer.parameters());
+    residual = layer.forward(residual, context);
+  }
+  if (!part_.is_last()) return residual.stream + residual.delta;
+  wait_for({final_norm_, head_});
+  return normalize(residual, final_norm_, epsilon_).second;
 }
 
 }  // namespace collimate

@@ -8,19 +8,17 @@
 
 namespace collimate {
 
-namespace {
-
-void accumulate(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
+void WeightGradientQueue::add(const Product& product) const {
   const at::NoGradGuard no_grad;
-  at::Tensor& sum = weight.mutable_grad();
+  const at::Tensor gradient = weight_gradient(product.grad, product.x);
+  if (keeper_ != nullptr) return keeper_->take_gradient(product.weight, gradient);
+  at::Tensor& sum = product.weight.mutable_grad();
   if (sum.defined()) {
-    sum.add_(weight_gradient(grad, x));
+    sum.add_(gradient);
   } else {
-    sum = weight_gradient(grad, x).contiguous();
+    sum = gradient.contiguous();
   }
 }
-
-}  // namespace
 
 void WeightGradientQueue::leave(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
   left_[key_].push_back({.weight = weight, .grad = grad, .x = x});
@@ -30,7 +28,7 @@ void WeightGradientQueue::run(Key key) {
   const auto found = left_.find(key);
   if (found == left_.end()) return;
   for (Product& product : found->second) {
-    accumulate(product.weight, product.grad, product.x);
+    add(product);
     product = {};
   }
   left_.erase(found);

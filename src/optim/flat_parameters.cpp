@@ -14,14 +14,12 @@ FlatParameters::FlatParameters(std::span<const at::Tensor> parameters, ShardPlan
   check(parameters_.size() == plan_.num_parameters(), "a plan is made for these parameters");
   const auto options = parameters_.front().options().requires_grad(false);
   values_ = at::zeros({plan_.flat_elements()}, options);
-  gradients_ = at::zeros({plan_.flat_elements()}, options);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     check(parameters_[i].scalar_type() == values_.scalar_type(), "all parameters have one dtype");
     check(parameters_[i].numel() == plan_.parameter(i).length, "a plan has the parameters' sizes");
     at::Tensor value = part(values_, i);
     value.copy_(parameters_[i].detach());
     parameters_[i].set_data(value);
-    parameters_[i].mutable_grad() = part(gradients_, i);
   }
 }
 
@@ -34,7 +32,5 @@ std::vector<at::Tensor> FlatParameters::shard(const at::Tensor& flat, int dp_ran
   for (const Bucket& bucket : plan_.buckets()) parts.push_back(view_of(flat, plan_.part(bucket, dp_rank)));
   return parts;
 }
-
-void FlatParameters::zero_gradients() { gradients_.zero_(); }
 
 }  // namespace collimate

@@ -60,6 +60,11 @@ class QueueGuard {
   WeightGradientQueue& queue_;
 };
 
+// After which nothing of a stage's weight gradients of a microbatch is left to do.
+bool completes_gradients(ActionKind kind) {
+  return kind == ActionKind::kBackward || kind == ActionKind::kWeightGradient;
+}
+
 bool has_backward(const Schedule& schedule) {
   for (const auto& actions : schedule.actions) {
     for (const Action& action : actions) {
@@ -78,11 +83,28 @@ class Run {
   }
 
   void play(const Action& action) {
+    if (!work_.is_empty(action.microbatch)) do_action(action);
+    if (completes_gradients(action.kind)) work_.finish_gradients(action.stage);
+  }
+
+  void finish() {
+    for (const Message& message : sent_) message.work->wait();
+    sent_.clear();
+    check(passes_.empty() && queue_.is_empty(), "a schedule leaves no backward pass undone");
+  }
+
+ private:
+  [[nodiscard]] int rank_of(int stage) const { return schedule_.rank_of_stage.at(static_cast<std::size_t>(stage)); }
+  [[nodiscard]] bool is_first(int stage) const { return stage == 0; }
+  [[nodiscard]] bool is_last(int stage) const { return stage + 1 == std::ssize(schedule_.rank_of_stage); }
+
+  void do_action(const Action& action) {
     const Key key{action.stage, action.microbatch};
     switch (action.kind) {
       case ActionKind::kForward:
         return forward(key);
       case ActionKind::kBackward:
+        work_.begin_gradients(action.stage);
         return backward(key);
       case ActionKind::kInputGradient:
         queue_.defer(key);
@@ -100,17 +122,6 @@ class Run {
         return receive(gradients_, key, work_.empty_input(action.stage + 1, action.microbatch), action.stage + 1);
     }
   }
-
-  void finish() {
-    for (const Message& message : sent_) message.work->wait();
-    sent_.clear();
-    check(passes_.empty() && queue_.is_empty(), "a schedule leaves no backward pass undone");
-  }
-
- private:
-  [[nodiscard]] int rank_of(int stage) const { return schedule_.rank_of_stage.at(static_cast<std::size_t>(stage)); }
-  [[nodiscard]] bool is_first(int stage) const { return stage == 0; }
-  [[nodiscard]] bool is_last(int stage) const { return stage + 1 == std::ssize(schedule_.rank_of_stage); }
 
   void forward(Key key) {
     const auto [stage, microbatch] = key;

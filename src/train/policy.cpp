@@ -1,5 +1,7 @@
 #include "collimate/train/policy.hpp"
 
+#include <unordered_map>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
@@ -7,6 +9,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/optim/gradient.hpp"
 #include "gather_tensors.hpp"
 
 namespace collimate {
@@ -28,13 +31,37 @@ std::vector<Placement> placements_of(const ModelShard& shard) {
   return placements;
 }
 
-ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::int64_t bucket_elements) {
+ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::optional<std::int64_t> bucket_elements) {
   const ShardLayout& layout = shard.layout();
   const auto tensors = rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard());
-  return {planned_parameters(tensors), num_ranks, bucket_elements};
+  const auto planned = planned_parameters(tensors);
+  return {planned, num_ranks, bucket_elements.value_or(bucket_elements_for(planned))};
 }
 
 }  // namespace
+
+class Policy::Keeper final : public ParameterKeeper {
+ public:
+  explicit Keeper(Policy& policy) : policy_(policy) {
+    const auto parameters = policy.shard_.parameters();
+    for (std::size_t i = 0; i < parameters.size(); ++i) index_.emplace(parameters[i].value.unsafeGetTensorImpl(), i);
+  }
+
+  void wait_for_value(const at::Tensor& parameter) override { policy_.arriving_.wait_for(index_of(parameter)); }
+  void begin_gradients(int stage) override { policy_.reducer_.begin(stage); }
+  void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) override {
+    policy_.reducer_.take(index_of(parameter), gradient);
+  }
+  void finish_gradients(int stage) override { policy_.reducer_.finish(stage); }
+
+ private:
+  [[nodiscard]] std::size_t index_of(const at::Tensor& parameter) const {
+    return index_.at(parameter.unsafeGetTensorImpl());
+  }
+
+  Policy& policy_;
+  std::unordered_map<const c10::TensorImpl*, std::size_t> index_;
+};
 
 Policy::Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOptions& options, ProcessMesh& mesh)
     : mesh_(mesh),
@@ -42,7 +69,18 @@ Policy::Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOpti
       shard_(std::move(shard)),
       parameters_(values_of(shard_), plan_of(shard_, mesh.data().size(), options.bucket_elements)),
       optimizer_(config, updated_parts(parameters_.values())),
-      reducer_(mesh, shard_.spec(), shard_.layout().pipeline, placements_of(shard_)) {}
+      reducer_(mesh, parameters_.plan(),
+               {.spec = shard_.spec(),
+                .layout = shard_.layout().pipeline,
+                .placements = placements_of(shard_),
+                .gradients = parameters_.values().options()},
+               zero_stage_),
+      arriving_(mesh.data(), parameters_.plan()),
+      keeper_(std::make_unique<Keeper>(*this)) {
+  shard_.set_keeper(keeper_.get());
+}
+
+Policy::~Policy() = default;
 
 // Without ZeRO every rank updates everything, the same way.
 std::vector<at::Tensor> Policy::updated_parts(const at::Tensor& flat) const {
@@ -51,17 +89,17 @@ std::vector<at::Tensor> Policy::updated_parts(const at::Tensor& flat) const {
 }
 
 double Policy::reduce_gradients() {
-  reducer_.reduce(parameters_);
-  const double norm = reducer_.global_norm(parameters_);
-  if (zero_stage_ == 0) reducer_.gather(parameters_, parameters_.gradients());
-  return norm;
+  reducer_.end_step();
+  return reducer_.global_norm();
 }
 
 void Policy::update(double learning_rate, double norm, double max_norm) {
-  const std::vector<at::Tensor> gradients = updated_parts(parameters_.gradients());
+  const std::vector<at::Tensor> gradients =
+      zero_stage_ == 0 ? std::vector<at::Tensor>{reducer_.gather()} : reducer_.shard();
   clip_gradients(gradients, norm, max_norm);
+  arriving_.wait();  // of a parameter that no forward pass has read
   optimizer_.step(gradients, learning_rate);
-  if (zero_stage_ > 0) reducer_.gather(parameters_, parameters_.values());
+  if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
 // The moments of all parameters of the rank, in the order of the flat buffer.
@@ -72,11 +110,12 @@ at::Tensor Policy::whole_moments(const at::Tensor& own) const {
     part.copy_(own.narrow(0, begin, part.numel()));
     begin += part.numel();
   }
-  if (zero_stage_ > 0) reducer_.gather(parameters_, flat);
+  if (zero_stage_ > 0) gather_flat(mesh_.data(), parameters_.plan(), flat);
   return flat;
 }
 
-std::vector<TensorGroup> Policy::gather_groups() const {
+std::vector<TensorGroup> Policy::gather_groups() {
+  arriving_.wait();
   const auto gather = [&](const char* name, const at::Tensor& flat) {
     const auto part = [&](std::size_t index) { return parameters_.part(flat, index); };
     return TensorGroup{.name = name, .tensors = detail::gather_tensors(shard_, mesh_, part)};

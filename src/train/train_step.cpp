@@ -10,7 +10,6 @@
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
 #include "collimate/model/cost.hpp"
-#include "collimate/optim/gradient.hpp"
 #include "step_checks.hpp"
 
 namespace collimate {
@@ -29,8 +28,8 @@ double flops_of(const ModelSpec& spec, const MicroBatch& microbatch) {
 }  // namespace
 
 StepOutcome TrainStep::run(const StepOrder& order) {
-  policy_.parameters().zero_gradients();
   const BatchPlan plan = source_.plan(order.pair_indices);
+  policy_.begin_step(static_cast<int>(plan.microbatches.size()));
   StepOutcome outcome = agree(order, forward_backward(order, plan));
   outcome.num_stream_tokens = plan.num_stream_tokens;
   outcome.grad_norm = reduce(order);
@@ -44,7 +43,7 @@ TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const
   pass_.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     return share_of(order, plan, microbatches[index], log_probs, result);
   });
-  if (result.fault.empty() && !is_finite(policy_.parameters().gradients())) {
+  if (result.fault.empty() && !policy_.has_finite_gradients()) {
     std::vector<std::uint64_t> own;
     for (const auto& pairs : plan.microbatches) own.insert(own.end(), pairs.begin(), pairs.end());
     result.fault = fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, source_.dataset()));
@@ -71,7 +70,7 @@ at::Tensor TrainStep::share_of(const StepOrder& order, const BatchPlan& plan, co
 }
 
 StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
-  // A fault on one rank must stop all of them before any enters the gradients' reduction.
+  // A fault on one rank must stop all of them before any makes an update.
   std::vector<double> values = local.metrics;
   values.push_back(local.forward_flops);
   values.push_back(order.stop_requested ? 1.0 : 0.0);

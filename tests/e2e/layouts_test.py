@@ -19,6 +19,7 @@ LAYOUTS = {
     "pipeline": {"pipeline": 2, "schedule": "zbv", "virtual_stages": 2},
     "data_tensor": {"data": 2, "tensor": 2},
     "data_without_zero": {"data": 3, "zero_stage": 0},
+    "data_gradients_divided": {"data": 3, "zero_stage": 2},
     "pipeline_tensor": {"pipeline": 2, "tensor": 2, "schedule": "interleaved", "virtual_stages": 2},
 }
 ELEMENT_BYTES = 8

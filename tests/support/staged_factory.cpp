@@ -53,6 +53,16 @@ class StagedCommunicator final : public Communicator {
     inner_->all_gather(all, staged(input));
     output.copy_(all);
   }
+  WorkHandle do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) override {
+    at::Tensor part = staged(output);
+    WorkHandle work = inner_->start_reduce_scatter(part, staged(input));
+    return std::make_unique<StagedWork>(std::move(work), std::move(part), output);
+  }
+  WorkHandle do_start_all_gather(at::Tensor& output, const at::Tensor& input) override {
+    at::Tensor all = staged(output);
+    WorkHandle work = inner_->start_all_gather(all, staged(input));
+    return std::make_unique<StagedWork>(std::move(work), std::move(all), output);
+  }
   void do_broadcast(at::Tensor& tensor, int root) override {
     at::Tensor values = staged(tensor);
     inner_->broadcast(values, root);

@@ -44,6 +44,10 @@ class Communicator {
   /// *Collective.* `output` becomes everyone's `input`, of equal sizes, one after the other in rank order. Any dtype.
   /// `input` may be the own part of `output` itself.
   void all_gather(at::Tensor& output, const at::Tensor& input);
+  /// *Collective.* As reduce_scatter and all_gather, but they return at once: the result is there when the work is
+  /// done, and until then no other operation may touch the tensors. Further operations of the group may follow.
+  [[nodiscard]] WorkHandle start_reduce_scatter(at::Tensor& output, const at::Tensor& input);
+  [[nodiscard]] WorkHandle start_all_gather(at::Tensor& output, const at::Tensor& input);
   /// *Collective.* Gives every rank the root's tensor. Any dtype.
   void broadcast(at::Tensor& tensor, int root);
 
@@ -78,6 +82,8 @@ class Communicator {
   virtual void do_all_reduce(at::Tensor& tensor, ReduceOp op) = 0;
   virtual void do_reduce_scatter(at::Tensor& output, const at::Tensor& input) = 0;
   virtual void do_all_gather(at::Tensor& output, const at::Tensor& input) = 0;
+  virtual WorkHandle do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) = 0;
+  virtual WorkHandle do_start_all_gather(at::Tensor& output, const at::Tensor& input) = 0;
   virtual void do_broadcast(at::Tensor& tensor, int root) = 0;
   virtual WorkHandle do_start_send(const at::Tensor& tensor, int destination) = 0;
   virtual WorkHandle do_start_receive(at::Tensor& tensor, int source) = 0;
@@ -96,6 +102,8 @@ class Communicator {
   };
   template <class Part>
   void run(const Call& call, const Part& part);
+  [[nodiscard]] Call reduce_scatter_call(const at::Tensor& output, const at::Tensor& input) const;
+  [[nodiscard]] Call all_gather_call(const at::Tensor& output, const at::Tensor& input) const;
   void agree_on(const Call& call);
   void require_reducible(const at::Tensor& tensor) const;
   void require_peer(int peer) const;

@@ -23,4 +23,11 @@ class Work {
 
 using WorkHandle = std::unique_ptr<Work>;
 
+/// An operation that was done at once.
+class DoneWork final : public Work {
+ public:
+  [[nodiscard]] bool is_done() override { return true; }
+  void wait() override {}
+};
+
 }  // namespace collimate

@@ -29,7 +29,8 @@ struct PackingOptions {
 };
 
 /// Positions in the batch that was packed: `microbatches[dp_rank][microbatch]`. Every position stands in exactly one
-/// microbatch; no microbatch is empty; a rank may have none.
+/// microbatch. All ranks have the same number of microbatches, so that they reduce gradients equally often: the last
+/// ones of a rank may be empty, and all of them where there are fewer pairs than ranks.
 struct PackingPlan {
   using MicroBatchIndices = std::vector<std::size_t>;
   std::vector<std::vector<MicroBatchIndices>> microbatches;

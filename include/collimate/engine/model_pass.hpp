@@ -19,13 +19,14 @@ namespace collimate {
 /// Drives the stages of one rank. Not owned: shard and mesh must outlive it.
 class ModelPass {
  public:
-  /// Called on the ranks of the last stage with the log-probs of every response of a microbatch. In training it gives
-  /// the microbatch's share of the loss, a scalar that is differentiated; else nothing.
+  /// Called on the ranks of the last stage with the log-probs of every response of a microbatch that is not empty. In
+  /// training it gives the microbatch's share of the loss, a scalar that is differentiated; else nothing.
   using OnLogProbs = std::function<at::Tensor(std::size_t microbatch_index, const ResponseLogProbs& log_probs)>;
 
   ModelPass(const ModelShard& shard, const ProcessMesh& mesh, const ParallelConfig& config);
 
-  /// *Collective* over the ranks of one copy of the model. Forward and backward; gradients add up in the parameters.
+  /// *Collective* over the ranks of one copy of the model. Forward and backward; gradients add up in the parameters, or
+  /// with the shard's keeper.
   void train(std::span<const MicroBatch> microbatches, const OnLogProbs& on_log_probs);
   /// *Collective* likewise. Forward alone.
   void evaluate(std::span<const MicroBatch> microbatches, const OnLogProbs& on_log_probs);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,10 +22,11 @@ struct TrafficInputs {
   Coordinate place;
   bool sequence_parallel = true;
   std::int64_t element_bytes = 4;
-  std::int64_t bucket_elements = kBucketElements;
+  std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
+  int zero_stage = 1;
 };
 
-/// One microbatch of the rank's copy of the model.
+/// One microbatch of the rank's copy of the model; all of them count, the empty ones, too.
 struct MicroBatchSize {
   std::int64_t num_stream_tokens = 0;
   std::int64_t num_labelled_rows = 0;

@@ -28,7 +28,7 @@ struct ParallelConfig {
   ScheduleType schedule = ScheduleType::k1f1b;
   int virtual_stages = 1;  ///< stages on each pipeline rank: interleaved takes any number, zbv two, the others one
   std::optional<std::vector<int>> layers_per_stage;  ///< one number a stage; unset (auto): even in cost
-  int zero_stage = 1;  ///< what the data axis divides: 0 nothing, 1 the optimizer's moments
+  int zero_stage = 1;  ///< what the data axis divides: 0 nothing, 1 the optimizer's moments, 2 gradients, too
 
   bool operator==(const ParallelConfig&) const = default;
 
@@ -41,7 +41,7 @@ struct ParallelConfig {
                       field("schedule", &Config::schedule, Role::kLayout),
                       field("virtual_stages", &Config::virtual_stages, Role::kLayout, at_least(1)),
                       field("layers_per_stage", &Config::layers_per_stage, Role::kLayout, at_least(1)).unset_as("auto"),
-                      field("zero_stage", &Config::zero_stage, Role::kLayout, between(0, 1))};
+                      field("zero_stage", &Config::zero_stage, Role::kLayout, between(0, 2))};
   }
 };
 

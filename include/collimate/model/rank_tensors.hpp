@@ -27,6 +27,7 @@ PipelineLayout one_stage(const ModelSpec& spec);
 struct PlacedTensor {
   LogicalTensor tensor;
   Placement placement;
+  std::vector<int> stages = {};  ///< Of this rank, those that use it: one, or the first and the last if they are tied.
 };
 
 /// The tensors that a rank holds, those of one GradientSum together, in the order of that enumeration and within it of

@@ -48,6 +48,9 @@ class DecoderLayer {
   /// *Collective* over the tensor axis. Takes and gives this rank's rows of the residual stream.
   [[nodiscard]] Residual forward(const Residual& input, const StreamContext& context) const;
 
+  /// All that the layer has.
+  [[nodiscard]] const std::vector<at::Tensor>& parameters() const noexcept { return parameters_; }
+
  private:
   [[nodiscard]] at::Tensor attend(const at::Tensor& normed, const StreamContext& context) const;
   [[nodiscard]] at::Tensor transform(const at::Tensor& normed, const StreamContext& context) const;
@@ -63,6 +66,7 @@ class DecoderLayer {
   LinearWeight attention_output_;
   std::vector<LinearWeight> gate_up_;
   LinearWeight down_;
+  std::vector<at::Tensor> parameters_;
 };
 
 }  // namespace collimate

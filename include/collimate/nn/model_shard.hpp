@@ -10,6 +10,7 @@
 
 #include "collimate/model/rank_tensors.hpp"
 #include "collimate/nn/parameter.hpp"
+#include "collimate/nn/parameter_keeper.hpp"
 #include "collimate/nn/stage.hpp"
 
 namespace collimate {
@@ -42,6 +43,10 @@ class ModelShard {
   [[nodiscard]] std::span<const Parameter> parameters() const;
   /// A stage by its index in the pipeline. Throws InvariantError if it is another rank's.
   [[nodiscard]] const Stage& stage(int stage_index) const;
+  /// From now on the parameters' values are waited for, and their gradients go to `keeper`; not owned, null: values are
+  /// there and gradients add up in the parameters. At most one for the life of a shard.
+  void set_keeper(ParameterKeeper* keeper);
+  [[nodiscard]] ParameterKeeper* keeper() const;
   /// Takes the weight gradients of all stages while it defers.
   [[nodiscard]] WeightGradientQueue& queue() const;
 

@@ -16,6 +16,7 @@
 #include "collimate/model/stage_split.hpp"
 #include "collimate/nn/decoder_layer.hpp"
 #include "collimate/nn/logprob_head.hpp"
+#include "collimate/nn/parameter_keeper.hpp"
 #include "collimate/nn/tensor_axis.hpp"
 #include "collimate/nn/weight_gradients.hpp"
 
@@ -38,6 +39,9 @@ class Stage {
   Stage(const ModelSpec& spec, const StagePart& part, const Finder& find, const TensorAxis& axis,
         WeightGradientQueue* queue, const StageOptions& options);
 
+  /// Waits for the values of parameters from now on; not owned, null: they are there.
+  void set_keeper(ParameterKeeper* keeper) noexcept { keeper_ = keeper; }
+
   [[nodiscard]] const StagePart& part() const noexcept { return part_; }
   [[nodiscard]] const TensorAxis& axis() const noexcept { return axis_; }
   /// This rank's part of the head; only the last stage has one.
@@ -50,12 +54,14 @@ class Stage {
   [[nodiscard]] at::Tensor forward(const MicroBatch& microbatch, const at::Tensor& input = {}) const;
 
  private:
+  void wait_for(const std::vector<at::Tensor>& parameters) const;
   [[nodiscard]] at::Tensor embed(const MicroBatch& microbatch) const;
   [[nodiscard]] at::Tensor indices(const std::vector<std::int64_t>& values) const;
 
   StagePart part_;
   TensorAxis axis_;
   WeightGradientQueue* queue_;
+  ParameterKeeper* keeper_ = nullptr;
   StageOptions options_;
   ShardRange vocabulary_;  // of this rank
   std::int64_t vocab_size_;

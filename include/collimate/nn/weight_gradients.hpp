@@ -8,6 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "collimate/nn/parameter_keeper.hpp"
+
 namespace collimate {
 
 /// Keeps the products of weight gradients while a backward pass defers them, and adds them to the parameters' gradients
@@ -32,6 +34,8 @@ class WeightGradientQueue {
   /// Computes what was left under `key`, in the order in which it came, and lets go of its tensors.
   void run(Key key);
   [[nodiscard]] bool is_empty() const { return left_.empty(); }
+  /// Gives the gradients to `keeper` from now on; not owned, null: they add up in the parameters.
+  void set_keeper(ParameterKeeper* keeper) { keeper_ = keeper; }
   /// Forgets what was left, after a step that failed.
   void clear();
 
@@ -42,6 +46,9 @@ class WeightGradientQueue {
     at::Tensor x;
   };
 
+  void add(const Product& product) const;
+
+  ParameterKeeper* keeper_ = nullptr;
   bool is_deferring_ = false;
   Key key_{};
   std::map<Key, std::vector<Product>> left_;

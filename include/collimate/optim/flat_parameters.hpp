@@ -1,5 +1,5 @@
 #pragma once
-// All parameters of a rank in one buffer, their gradients in another, both divided over the data axis by one plan.
+// All parameters of a rank in one buffer, divided over the data axis by a plan.
 
 #include <span>
 #include <vector>
@@ -10,8 +10,7 @@
 
 namespace collimate {
 
-/// Moves parameters into one contiguous buffer and gives each a gradient that is a view of another one. Autograd adds
-/// into those views. The parameters stay usable where they are: only their storage changes.
+/// Moves parameters into one contiguous buffer. They stay usable where they are: only their storage changes.
 class FlatParameters {
  public:
   /// `parameters`: leaves of one dtype that require gradients, with the sizes of the plan. Their values are copied.
@@ -19,8 +18,6 @@ class FlatParameters {
 
   [[nodiscard]] const ShardPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] at::Tensor& values() noexcept { return values_; }
-  [[nodiscard]] at::Tensor& gradients() noexcept { return gradients_; }
-  [[nodiscard]] const at::Tensor& gradients() const noexcept { return gradients_; }
   [[nodiscard]] const at::Tensor& values() const noexcept { return values_; }
   /// The part of a flat tensor (of `values()`'s size) that belongs to the parameter number `index`, in its shape. A
   /// view.
@@ -28,13 +25,10 @@ class FlatParameters {
   /// A rank's part of each bucket of a flat tensor. Views.
   [[nodiscard]] std::vector<at::Tensor> shard(const at::Tensor& flat, int dp_rank) const;
 
-  void zero_gradients();
-
  private:
   std::vector<at::Tensor> parameters_;
   ShardPlan plan_;
   at::Tensor values_;
-  at::Tensor gradients_;
 };
 
 /// The elements `range` of a flat tensor. A view.

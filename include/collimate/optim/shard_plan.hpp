@@ -3,6 +3,7 @@
 // reduced and gathered one at a time, and each bucket in an equal part for every rank (Rajbhandari et al., "ZeRO",
 // arXiv 1910.02054). Pure.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,10 +17,16 @@ namespace collimate {
 struct PlannedParameter {
   std::int64_t elements = 0;
   GradientSum gradient_sum = GradientSum::kNone;
+  std::vector<int> stages = {0};  ///< PlacedTensor::stages
 };
 
-/// 128 MB of float32: large enough to use a link well, small enough to start early.
-inline constexpr std::int64_t kBucketElements = std::int64_t{32} * 1024 * 1024;
+/// Most elements of a bucket, but for the parameter that fills it: 128 MB of float32.
+inline constexpr std::int64_t kMostBucketElements = std::int64_t{32} * 1024 * 1024;
+inline constexpr std::int64_t kLeastBucketElements = std::int64_t{512} * 1024;
+
+/// Large enough to use a link well, small enough that most of the parameters' gradients are under way while a backward
+/// pass is at the others: a 32nd of the rank's parameters, within the bounds above.
+std::int64_t bucket_elements_for(std::span<const PlannedParameter> parameters);
 
 /// Parts are whole multiples of this: kernels go through a tensor in vectors and treat the few elements behind them
 /// otherwise, to the last bit. So an element has the same bits in whichever part it lies.
@@ -28,12 +35,13 @@ inline constexpr std::int64_t kPartElements = 64;
 /// What a plan needs to know of a rank's tensors.
 std::vector<PlannedParameter> planned_parameters(std::span<const PlacedTensor> tensors);
 
-/// Consecutive parameters whose gradients are summed over the same ranks first.
+/// Consecutive parameters of the same stages whose gradients are summed over the same copies.
 struct Bucket {
   ShardRange flat;  ///< Elements of the flat buffer: num_ranks equal parts. The last few may be nobody's.
   std::size_t first_parameter = 0;
   std::size_t end_parameter = 0;
   GradientSum gradient_sum = GradientSum::kNone;
+  std::vector<int> stages = {};
   std::int64_t shard_begin = 0;  ///< Where a rank's part of it lies in the rank's shard.
 
   bool operator==(const Bucket&) const = default;
@@ -44,7 +52,7 @@ class ShardPlan {
  public:
   /// Closes a bucket once it has `bucket_elements`.
   ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks,
-            std::int64_t bucket_elements = kBucketElements);
+            std::int64_t bucket_elements = kMostBucketElements);
 
   [[nodiscard]] int num_ranks() const { return num_ranks_; }
   [[nodiscard]] std::size_t num_parameters() const { return parameters_.size(); }
@@ -53,11 +61,17 @@ class ShardPlan {
   [[nodiscard]] std::int64_t flat_elements() const { return shard_elements() * num_ranks_; }
   [[nodiscard]] std::int64_t shard_elements() const { return shard_elements_; }
 
+  [[nodiscard]] std::size_t bucket_of(std::size_t parameter) const { return bucket_of_parameter_.at(parameter); }
+  /// Buckets in the order in which a backward pass has all of their gradients: from the last layer on; parameters that
+  /// are summed over copies, which are few or come last, behind the others.
+  [[nodiscard]] std::vector<std::size_t> completion_order() const;
+
   /// Where a parameter lies in the flat buffer.
   [[nodiscard]] ShardRange parameter(std::size_t index) const { return parameters_.at(index); }
+  [[nodiscard]] std::int64_t part_elements(const Bucket& bucket) const { return bucket.flat.length / num_ranks_; }
   /// A rank's part of a bucket, in the flat buffer.
   [[nodiscard]] ShardRange part(const Bucket& bucket, int rank) const;
-  /// The elements of a parameter that are in a rank's part of its bucket, in the flat buffer; perhaps none.
+  /// The elements of a parameter that are in a rank's part of its bucket, counted from the part's begin; perhaps none.
   [[nodiscard]] ShardRange parameter_part(std::size_t index, int rank) const;
 
  private:

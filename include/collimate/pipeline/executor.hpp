@@ -24,6 +24,12 @@ class StageWork {
   virtual at::Tensor forward(int stage, int microbatch, const at::Tensor& input) = 0;
   /// An empty tensor for the input of a stage.
   [[nodiscard]] virtual at::Tensor empty_input(int stage, int microbatch) const = 0;
+  /// Whether a microbatch has nothing in it, on all ranks of the pipeline: no stage runs and nothing is sent for it.
+  [[nodiscard]] virtual bool is_empty(int /*microbatch*/) const { return false; }
+  /// A backward pass begins that leaves no weight gradients of its stage and microbatch for later.
+  virtual void begin_gradients(int /*stage*/) {}
+  /// The weight gradients of a stage are whole for one more microbatch, each of them once.
+  virtual void finish_gradients(int /*stage*/) {}
 };
 
 /// Plays the actions of one rank of the pipeline. Not owned: what it is given must outlive it.

@@ -1,45 +1,59 @@
 #pragma once
-// The policy under training: this rank's shard, the flat buffers behind its parameters, and the optimizer's moments.
+// The policy under training: this rank's shard, the flat buffer behind its parameters, their gradients, and the
+// optimizer's moments.
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/nn/model_shard.hpp"
 #include "collimate/optim/adamw.hpp"
 #include "collimate/optim/flat_parameters.hpp"
-#include "collimate/optim/gradient.hpp"
+#include "collimate/optim/grad_reducer.hpp"
+#include "collimate/optim/parameter_gather.hpp"
 #include "collimate/store/checkpoint.hpp"
 
 namespace collimate {
 
 struct PolicyOptions {
-  int zero_stage = 1;  ///< ParallelConfig::zero_stage
-  std::int64_t bucket_elements = kBucketElements;
+  int zero_stage = 1;                                ///< ParallelConfig::zero_stage
+  std::optional<std::int64_t> bucket_elements = {};  ///< unset: bucket_elements_for
 };
 
-/// Owns everything that an optimizer step changes.
+/// Owns everything that an optimizer step changes. As the shard's keeper it reduces gradients while backward passes
+/// run, and lets forward passes begin while updated parameters still arrive.
 class Policy {
  public:
   /// *Collective* over the job. The mesh must outlive the policy.
   Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOptions& options, ProcessMesh& mesh);
+  ~Policy();
+  Policy(const Policy&) = delete;
+  Policy& operator=(const Policy&) = delete;
 
   [[nodiscard]] const ModelShard& shard() const noexcept { return shard_; }
-  [[nodiscard]] FlatParameters& parameters() noexcept { return parameters_; }
 
-  /// *Collective* over the job. Adds the gradients up where this rank will need them; returns their norm, the same on
-  /// every rank.
+  /// *Local.* Before the backward passes of a step.
+  void begin_step(int num_microbatches) { reducer_.begin_step(num_microbatches); }
+  /// *Local.* Whether what this rank has added to the gradients in this step is finite.
+  [[nodiscard]] bool has_finite_gradients() const { return reducer_.is_finite(); }
+  /// *Collective* over the job, after the backward passes of a step. Waits until the gradients are added up where this
+  /// rank needs them; returns their norm, the same on every rank.
   double reduce_gradients();
-  /// *Collective* over the data axis. Clips the reduced gradients, whose norm is given, and makes one update.
+  /// *Collective* over the data axis. Clips the reduced gradients, whose norm is given, and makes one update. The other
+  /// ranks' parts of it may still be arriving.
   void update(double learning_rate, double norm, double max_norm);
 
   /// *Collective* over the job. Weights and moments by logical name, whole, on world rank 0; empty elsewhere.
-  [[nodiscard]] std::vector<TensorGroup> gather_groups() const;
+  [[nodiscard]] std::vector<TensorGroup> gather_groups();
   /// *Local.* Takes this rank's part of the moments of a checkpoint that was saved after `num_updates`. The shard must
   /// have been built from it.
   void restore_moments(const Checkpoint& checkpoint, std::int64_t num_updates);
 
  private:
+  class Keeper;
+
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
   [[nodiscard]] at::Tensor whole_moments(const at::Tensor& own) const;
   [[nodiscard]] at::Tensor own_moments(const Checkpoint& checkpoint, const char* name) const;
@@ -50,6 +64,8 @@ class Policy {
   FlatParameters parameters_;
   AdamW optimizer_;
   GradReducer reducer_;
+  ParameterGather arriving_;
+  std::unique_ptr<Keeper> keeper_;
 };
 
 }  // namespace collimate

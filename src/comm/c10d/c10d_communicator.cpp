@@ -14,24 +14,24 @@ namespace collimate::detail {
 
 namespace {
 
-// One message under way: of all c10d keeps apart, tag 0 alone is used, so that messages stay in order.
+// One operation under way, and the tensors that it needs until then.
 class C10dWork final : public Work {
  public:
-  C10dWork(c10::intrusive_ptr<c10d::Work> work, at::Tensor tensor, const char* call, std::string where)
-      : work_(std::move(work)), tensor_(std::move(tensor)), call_(call), where_(std::move(where)) {}
+  C10dWork(c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> tensors, const char* call, std::string where)
+      : work_(std::move(work)), tensors_(std::move(tensors)), call_(call), where_(std::move(where)) {}
 
   // Gloo says so only once it has been waited for.
   [[nodiscard]] bool is_done() override { return !work_ || work_->isCompleted(); }
 
   void wait() override {
     const auto work = std::exchange(work_, nullptr);  // c10d's own wait may be called once
-    if (work) call_c10d(call_, where_, [&] { check(work->wait(), "a message that is waited for is not given up"); });
-    tensor_.reset();
+    if (work) call_c10d(call_, where_, [&] { check(work->wait(), "an operation that is waited for is not given up"); });
+    tensors_.clear();
   }
 
  private:
   c10::intrusive_ptr<c10d::Work> work_;
-  at::Tensor tensor_;
+  std::vector<at::Tensor> tensors_;
   const char* call_;
   std::string where_;
 };
@@ -52,11 +52,17 @@ C10dCommunicator::C10dCommunicator(std::string name, int rank, int size, at::Dev
       device_(device),
       links_(std::move(links)) {}
 
-template <class Start>
-void C10dCommunicator::run(const char* call, const at::Tensor& tensor, const Start& start) const {
-  check(tensor.device() == device_, "a communicator takes tensors of its device");
-  if (tensor.numel() == 0) return;
-  call_c10d(call, where_, [&] { check(start()->wait(), "an operation that is waited for is not given up"); });
+template <class Begin>
+WorkHandle C10dCommunicator::start(const char* call, std::vector<at::Tensor> tensors, const Begin& begin) const {
+  check(tensors.front().device() == device_, "a communicator takes tensors of its device");
+  c10::intrusive_ptr<c10d::Work> work;
+  if (tensors.front().numel() > 0) work = call_c10d(call, where_, begin);
+  return std::make_unique<C10dWork>(std::move(work), std::move(tensors), call, where_);
+}
+
+template <class Begin>
+void C10dCommunicator::run(const char* call, const at::Tensor& tensor, const Begin& begin) const {
+  start(call, {tensor}, begin)->wait();
 }
 
 // bfloat16 keeps 8 bits. NCCL adds it as it does elsewhere; Gloo would round after every rank.
@@ -88,6 +94,22 @@ void C10dCommunicator::do_all_gather(at::Tensor& output, const at::Tensor& input
   run("all_gather", input, [&] { return links_.up->_allgather_base(whole, part); });
 }
 
+WorkHandle C10dCommunicator::do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+  if (sums_wide(input)) {  // its result is rounded afterwards
+    do_reduce_scatter(output, input);
+    return std::make_unique<DoneWork>();
+  }
+  at::Tensor whole = flat(input);
+  at::Tensor part = flat(output);
+  return start("reduce_scatter", {whole, part}, [&] { return links_.up->_reduce_scatter_base(part, whole); });
+}
+
+WorkHandle C10dCommunicator::do_start_all_gather(at::Tensor& output, const at::Tensor& input) {
+  at::Tensor whole = as_bytes(output);
+  at::Tensor part = as_bytes(input);
+  return start("all_gather", {whole, part}, [&] { return links_.up->_allgather_base(whole, part); });
+}
+
 void C10dCommunicator::do_broadcast(at::Tensor& tensor, int root) {
   std::vector<at::Tensor> tensors{as_bytes(tensor)};
   c10d::BroadcastOptions options;
@@ -95,22 +117,17 @@ void C10dCommunicator::do_broadcast(at::Tensor& tensor, int root) {
   run("broadcast", tensor, [&] { return links_.up->broadcast(tensors, options); });
 }
 
+// Of all messages that c10d keeps apart by tags, those of tag 0 alone are used, so that they stay in order.
 WorkHandle C10dCommunicator::do_start_send(const at::Tensor& tensor, int destination) {
   std::vector<at::Tensor> tensors{as_bytes(tensor)};
   const C10dBackend& backend = destination > rank() ? links_.up : links_.down;
-  c10::intrusive_ptr<c10d::Work> work;
-  if (tensor.numel() > 0) {
-    work = call_c10d("send", where_, [&] { return backend->send(tensors, destination, 0); });
-  }
-  return std::make_unique<C10dWork>(std::move(work), tensor, "send", where_);
+  return start("send", tensors, [&] { return backend->send(tensors, destination, 0); });
 }
 
 WorkHandle C10dCommunicator::do_start_receive(at::Tensor& tensor, int source) {
   std::vector<at::Tensor> tensors{as_bytes(tensor)};
   const C10dBackend& backend = source < rank() ? links_.up : links_.down;
-  c10::intrusive_ptr<c10d::Work> work;
-  if (tensor.numel() > 0) work = call_c10d("receive", where_, [&] { return backend->recv(tensors, source, 0); });
-  return std::make_unique<C10dWork>(std::move(work), tensor, "receive", where_);
+  return start("receive", tensors, [&] { return backend->recv(tensors, source, 0); });
 }
 
 // Pair after pair, in the same order on every rank, one message each way.

@@ -32,6 +32,8 @@ class C10dCommunicator final : public Communicator {
   void do_all_reduce(at::Tensor& tensor, ReduceOp op) override;
   void do_reduce_scatter(at::Tensor& output, const at::Tensor& input) override;
   void do_all_gather(at::Tensor& output, const at::Tensor& input) override;
+  WorkHandle do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) override;
+  WorkHandle do_start_all_gather(at::Tensor& output, const at::Tensor& input) override;
   void do_broadcast(at::Tensor& tensor, int root) override;
   WorkHandle do_start_send(const at::Tensor& tensor, int destination) override;
   WorkHandle do_start_receive(at::Tensor& tensor, int source) override;
@@ -41,8 +43,11 @@ class C10dCommunicator final : public Communicator {
   void do_barrier() override;
 
   /// Starts an operation and waits for it. There is none on an empty tensor.
-  template <class Start>
-  void run(const char* call, const at::Tensor& tensor, const Start& start) const;
+  template <class Begin>
+  void run(const char* call, const at::Tensor& tensor, const Begin& begin) const;
+  /// The work keeps the tensors, the first of which is empty or not like all.
+  template <class Begin>
+  WorkHandle start(const char* call, std::vector<at::Tensor> tensors, const Begin& begin) const;
   [[nodiscard]] bool sums_wide(const at::Tensor& tensor) const;
   void exchange_with(int peer, bool sends_first);
 

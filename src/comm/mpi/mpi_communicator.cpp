@@ -30,7 +30,7 @@ std::size_t num_bytes_of(const at::Tensor& tensor) {
 
 // Sends own bytes [begin, begin + length) of `whole` to all and receives everyone's.
 void exchange_ranges(const MpiGroup& group, at::Tensor& whole, const std::vector<ShardRange>& byte_ranges) {
-  MpiMessages messages(group.comm, group.name, MessageTag::kCollective);
+  MpiMessages messages(group, MessageTag::kCollective);
   const auto at_rank = [&](int rank) { return byte_ranges.at(static_cast<std::size_t>(rank)); };
   std::byte* const bytes = bytes_of(whole);
   for (int rank = 0; rank < group.size; ++rank) {
@@ -42,6 +42,18 @@ void exchange_ranges(const MpiGroup& group, at::Tensor& whole, const std::vector
     if (rank != group.rank) messages.send(bytes + own.begin, static_cast<std::size_t>(own.length), rank);
   }
   messages.wait();
+}
+
+// Everyone's `part`, in rank order, into `whole`, of which it may be a view.
+void gather_parts(const MpiGroup& group, at::Tensor& whole, const at::Tensor& part) {
+  const auto part_bytes = static_cast<std::int64_t>(num_bytes_of(part));
+  std::byte* const own = bytes_of(whole) + group.rank * part_bytes;
+  if (own != bytes_of(part)) std::copy_n(bytes_of(part), part_bytes, own);
+  std::vector<ShardRange> byte_ranges;
+  for (int rank = 0; rank < group.size; ++rank) {
+    byte_ranges.push_back({.begin = rank * part_bytes, .length = part_bytes});
+  }
+  exchange_ranges(group, whole, byte_ranges);
 }
 
 void broadcast_pieces(MPI_Comm group, const std::string& name, std::byte* bytes, std::size_t num_bytes, int root) {
@@ -56,10 +68,19 @@ void broadcast_pieces(MPI_Comm group, const std::string& name, std::byte* bytes,
 MpiCommunicator::MpiCommunicator(MpiGroupHandle group, std::string name, int rank, int size, MpiProgress& progress)
     : Communicator(std::move(name), rank, size), group_(std::move(group)), progress_(&progress) {}
 
+MpiGroup MpiCommunicator::group() const {
+  return {.comm = group_.get(), .name = name(), .rank = rank(), .size = size()};
+}
+
+MpiGroup MpiCommunicator::idle_group() {
+  queue_.wait_until_idle();
+  return group();
+}
+
 // A reduce-scatter into the own range, then an all-gather of the ranges.
 void MpiCommunicator::do_all_reduce(at::Tensor& tensor, ReduceOp op) {
   require_cpu(tensor);
-  const MpiGroup group{.comm = group_.get(), .name = name(), .rank = rank(), .size = size()};
+  const MpiGroup group = idle_group();
   std::vector<ShardRange> byte_ranges;
   const auto element_bytes = static_cast<std::int64_t>(tensor.element_size());
   for (int other = 0; other < size(); ++other) {
@@ -74,41 +95,50 @@ void MpiCommunicator::do_all_reduce(at::Tensor& tensor, ReduceOp op) {
 
 void MpiCommunicator::do_reduce_scatter(at::Tensor& output, const at::Tensor& input) {
   require_cpu(input);
-  reduce_own_range({.comm = group_.get(), .name = name(), .rank = rank(), .size = size()}, input, output,
-                   ReduceOp::kSum);
+  reduce_own_range(idle_group(), input, output, ReduceOp::kSum);
 }
 
 void MpiCommunicator::do_all_gather(at::Tensor& output, const at::Tensor& input) {
-  const auto part_bytes = static_cast<std::int64_t>(num_bytes_of(input));
-  std::byte* const own = bytes_of(output) + rank() * part_bytes;
-  if (own != bytes_of(input)) std::copy_n(bytes_of(input), part_bytes, own);
-  std::vector<ShardRange> byte_ranges;
-  for (int other = 0; other < size(); ++other)
-    byte_ranges.push_back({.begin = other * part_bytes, .length = part_bytes});
-  exchange_ranges({.comm = group_.get(), .name = name(), .rank = rank(), .size = size()}, output, byte_ranges);
+  gather_parts(idle_group(), output, input);
+}
+
+WorkHandle MpiCommunicator::do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) {
+  require_cpu(input);
+  return queue_.start([group = group(), output, input](const std::stop_token& stop) mutable {
+    group.background = &stop;
+    reduce_own_range(group, input, output, ReduceOp::kSum);
+  });
+}
+
+WorkHandle MpiCommunicator::do_start_all_gather(at::Tensor& output, const at::Tensor& input) {
+  return queue_.start([group = group(), output, input](const std::stop_token& stop) mutable {
+    group.background = &stop;
+    gather_parts(group, output, input);
+  });
 }
 
 void MpiCommunicator::do_broadcast(at::Tensor& tensor, int root) {
-  broadcast_pieces(group_.get(), name(), bytes_of(tensor), num_bytes_of(tensor), root);
+  broadcast_pieces(idle_group().comm, name(), bytes_of(tensor), num_bytes_of(tensor), root);
 }
 
 WorkHandle MpiCommunicator::do_start_send(const at::Tensor& tensor, int destination) {
-  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint, progress_->hold());
+  auto messages = std::make_unique<MpiMessages>(group(), MessageTag::kPointToPoint, progress_->hold());
   messages->send(bytes_of(tensor), num_bytes_of(tensor), destination);
   return messages;
 }
 
 WorkHandle MpiCommunicator::do_start_receive(at::Tensor& tensor, int source) {
-  auto messages = std::make_unique<MpiMessages>(group_.get(), name(), MessageTag::kPointToPoint, progress_->hold());
+  auto messages = std::make_unique<MpiMessages>(group(), MessageTag::kPointToPoint, progress_->hold());
   messages->receive(bytes_of(tensor), num_bytes_of(tensor), source);
   return messages;
 }
 
 void MpiCommunicator::do_broadcast_bytes(std::string& bytes, int root) {
+  const MPI_Comm group = idle_group().comm;
   std::uint64_t length = bytes.size();
-  require_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, root, group_.get()), "MPI_Bcast", name());
+  require_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, root, group), "MPI_Bcast", name());
   bytes.resize(length);
-  broadcast_pieces(group_.get(), name(), reinterpret_cast<std::byte*>(bytes.data()), length, root);
+  broadcast_pieces(group, name(), reinterpret_cast<std::byte*>(bytes.data()), length, root);
 }
 
 std::vector<std::string> MpiCommunicator::do_all_gather_bytes(const std::string& bytes) {
@@ -118,6 +148,6 @@ std::vector<std::string> MpiCommunicator::do_all_gather_bytes(const std::string&
   return all;
 }
 
-void MpiCommunicator::do_barrier() { require_mpi(MPI_Barrier(group_.get()), "MPI_Barrier", name()); }
+void MpiCommunicator::do_barrier() { require_mpi(MPI_Barrier(idle_group().comm), "MPI_Barrier", name()); }
 
 }  // namespace collimate::detail

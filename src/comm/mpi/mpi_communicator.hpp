@@ -8,6 +8,8 @@
 
 #include "collimate/base/unique_handle.hpp"
 #include "collimate/comm/communicator.hpp"
+#include "collimate/comm/operation_queue.hpp"
+#include "mpi_group.hpp"
 #include "mpi_progress.hpp"
 
 namespace collimate::detail {
@@ -28,6 +30,8 @@ class MpiCommunicator final : public Communicator {
   void do_all_reduce(at::Tensor& tensor, ReduceOp op) override;
   void do_reduce_scatter(at::Tensor& output, const at::Tensor& input) override;
   void do_all_gather(at::Tensor& output, const at::Tensor& input) override;
+  WorkHandle do_start_reduce_scatter(at::Tensor& output, const at::Tensor& input) override;
+  WorkHandle do_start_all_gather(at::Tensor& output, const at::Tensor& input) override;
   void do_broadcast(at::Tensor& tensor, int root) override;
   WorkHandle do_start_send(const at::Tensor& tensor, int destination) override;
   WorkHandle do_start_receive(at::Tensor& tensor, int source) override;
@@ -35,8 +39,13 @@ class MpiCommunicator final : public Communicator {
   std::vector<std::string> do_all_gather_bytes(const std::string& bytes) override;
   void do_barrier() override;
 
+  /// The group for an operation that comes now, after all that have been started.
+  [[nodiscard]] MpiGroup idle_group();
+  [[nodiscard]] MpiGroup group() const;
+
   MpiGroupHandle group_;
   MpiProgress* progress_;
+  OperationQueue queue_;  ///< last: ends before what its operations use
 };
 
 }  // namespace collimate::detail

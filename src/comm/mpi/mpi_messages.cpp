@@ -1,12 +1,21 @@
 #include "mpi_messages.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
+#include <fmt/format.h>
+
+#include "collimate/base/error.hpp"
 #include "mpi_call.hpp"
 
 namespace collimate::detail {
 
 namespace {
+
+// Between two looks of a thread beside the one that computes.
+constexpr std::chrono::microseconds kShortestPause{50};
+constexpr std::chrono::microseconds kLongestPause{200};
 
 template <class Part>
 void for_pieces(std::size_t num_bytes, const Part& part) {
@@ -43,7 +52,17 @@ bool MpiMessages::is_done() {
   return true;
 }
 
+void MpiMessages::look_until_done() {
+  std::chrono::microseconds pause = kShortestPause;
+  while (!is_done()) {
+    if (background_->stop_requested()) throw Error(fmt::format("an operation of group '{}' is given up", group_name_));
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, kLongestPause);
+  }
+}
+
 void MpiMessages::wait() {
+  if (background_ != nullptr) return look_until_done();
   const int code = MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
   requests_.clear();
   held_.reset();

@@ -8,6 +8,7 @@
 #include <mpi.h>
 
 #include "collimate/comm/work.hpp"
+#include "mpi_group.hpp"
 #include "mpi_progress.hpp"
 
 namespace collimate::detail {
@@ -23,8 +24,8 @@ enum class MessageTag { kPointToPoint = 0, kCollective = 1 };
 class MpiMessages final : public Work {
  public:
   /// `held` lets them move on while the rank computes; not needed by one that waits at once.
-  MpiMessages(MPI_Comm group, std::string group_name, MessageTag tag, MpiHold held = {})
-      : group_(group), group_name_(std::move(group_name)), tag_(tag), held_(std::move(held)) {}
+  MpiMessages(const MpiGroup& group, MessageTag tag, MpiHold held = {})
+      : group_(group.comm), group_name_(group.name), background_(group.background), tag_(tag), held_(std::move(held)) {}
 
   void send(const std::byte* bytes, std::size_t num_bytes, int destination);
   void receive(std::byte* bytes, std::size_t num_bytes, int source);
@@ -32,8 +33,11 @@ class MpiMessages final : public Work {
   void wait() override;
 
  private:
+  void look_until_done();
+
   MPI_Comm group_;
   std::string group_name_;
+  const std::stop_token* background_;
   MessageTag tag_;
   std::vector<MPI_Request> requests_;
   MpiHold held_;

@@ -66,7 +66,7 @@ class OrderedReduce {
     const ShardRange own = block_of(group_.rank, begin);
     const auto own_length = static_cast<std::size_t>(own.length);
     received_.resize(own_length * static_cast<std::size_t>(group_.size));
-    MpiMessages messages(group_.comm, group_.name, MessageTag::kCollective);
+    MpiMessages messages(group_, MessageTag::kCollective);
     std::vector<const Element*> parts;
     for (int rank = 0; rank < group_.size; ++rank) {
       Element* const part = received_.data() + own_length * static_cast<std::size_t>(rank);

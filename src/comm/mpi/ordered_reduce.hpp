@@ -1,20 +1,10 @@
 #pragma once
 // Sums in rank order: MPI's own reductions leave the order to the library, and so the last bits.
 
-#include <string>
-
-#include <mpi.h>
-
 #include "collimate/comm/communicator.hpp"
+#include "mpi_group.hpp"
 
 namespace collimate::detail {
-
-struct MpiGroup {
-  MPI_Comm comm;
-  const std::string& name;
-  int rank;
-  int size;
-};
 
 /// *Collective.* Makes the own range (base/shard_range.hpp) of `values` the reduction of everyone's values in it, and
 /// writes it to `output`, which may be that range itself.

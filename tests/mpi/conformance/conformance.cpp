@@ -11,8 +11,8 @@ namespace collimate::conformance {
 
 std::vector<Case> all_cases() {
   std::vector<Case> all;
-  for (const auto& cases :
-       {reduction_cases(), gather_cases(), message_cases(), control_cases(), check_level_cases(), count_cases()}) {
+  for (const auto& cases : {reduction_cases(), gather_cases(), message_cases(), control_cases(), check_level_cases(),
+                            count_cases(), started_cases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

@@ -27,6 +27,7 @@ std::vector<Case> message_cases();
 std::vector<Case> control_cases();
 std::vector<Case> check_level_cases();
 std::vector<Case> count_cases();
+std::vector<Case> started_cases();
 
 /// A dtype and the number of elements of one rank's tensor.
 struct Content {

@@ -18,9 +18,9 @@ void add_small(std::vector<Layout>& layouts) {
   // One rank: packing, virtual stages and zero bubble on their own.
   layouts.push_back({.model = ModelKind::kAllOptions});
   layouts.push_back({.schedule = kInterleaved, .virtual_stages = 3, .prefix_sharing = false});
-  layouts.push_back({.schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kTied});
+  layouts.push_back({.schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kTied, .zero_stage = 2});
   // Two ranks on one axis.
-  layouts.push_back({.data = 2, .model = ModelKind::kTied});
+  layouts.push_back({.data = 2, .model = ModelKind::kTied, .zero_stage = 2});
   layouts.push_back({.data = 2, .global_batch_size = 1, .zero_stage = 0});
   layouts.push_back({.tensor = 2});
   layouts.push_back({.tensor = 2, .sequence_parallel = false, .model = ModelKind::kAllOptions});
@@ -46,12 +46,22 @@ void add_four(std::vector<Layout>& layouts) {
   layouts.push_back({.pipeline = 4, .schedule = kZbH1, .num_layers = 6, .microbatch_tokens = 1});
   layouts.push_back({.pipeline = 4, .schedule = kZbv, .virtual_stages = 2, .num_layers = 9, .microbatch_tokens = 1});
   layouts.push_back({.pipeline = 4, .schedule = kZbH1, .model = ModelKind::kTied, .global_batch_size = 2});
-  layouts.push_back({.data = 2, .pipeline = 2, .schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kAllOptions});
-  layouts.push_back({.data = 2, .tensor = 2, .model = ModelKind::kAllOptions});
+  layouts.push_back({.data = 2,
+                     .pipeline = 2,
+                     .schedule = kZbv,
+                     .virtual_stages = 2,
+                     .model = ModelKind::kAllOptions,
+                     .zero_stage = 2});
+  layouts.push_back({.data = 2, .tensor = 2, .model = ModelKind::kAllOptions, .zero_stage = 2});
   layouts.push_back({.data = 2, .tensor = 2, .sequence_parallel = false, .model = ModelKind::kOneKvHead});
   layouts.push_back({.pipeline = 2, .tensor = 2, .model = ModelKind::kTied});
   layouts.push_back({.pipeline = 2, .tensor = 2, .schedule = kZbH1, .model = ModelKind::kOneKvHead});
-  layouts.push_back({.data = 2, .pipeline = 2, .schedule = kInterleaved, .virtual_stages = 2, .global_batch_size = 1});
+  layouts.push_back({.data = 2,
+                     .pipeline = 2,
+                     .schedule = kInterleaved,
+                     .virtual_stages = 2,
+                     .global_batch_size = 1,
+                     .zero_stage = 2});
 }
 
 void add_eight(std::vector<Layout>& layouts) {
@@ -61,15 +71,16 @@ void add_eight(std::vector<Layout>& layouts) {
       {.pipeline = 2, .tensor = 4, .schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kOneKvHead});
   layouts.push_back({.pipeline = 4, .tensor = 2, .schedule = kInterleaved, .virtual_stages = 2, .num_layers = 9});
   layouts.push_back({.pipeline = 4, .tensor = 2, .schedule = kZbH1, .model = ModelKind::kTied});
-  layouts.push_back({.data = 4, .tensor = 2, .model = ModelKind::kTied, .prefix_sharing = false});
+  layouts.push_back({.data = 4, .tensor = 2, .model = ModelKind::kTied, .prefix_sharing = false, .zero_stage = 2});
   layouts.push_back({.data = 2, .tensor = 4, .model = ModelKind::kAllOptions});
-  layouts.push_back({.data = 4, .pipeline = 2, .schedule = kZbH1, .model = ModelKind::kAllOptions});
+  layouts.push_back({.data = 4, .pipeline = 2, .schedule = kZbH1, .model = ModelKind::kAllOptions, .zero_stage = 2});
 }
 
 void add_sixteen(std::vector<Layout>& layouts) {
   layouts.push_back({.data = 2, .pipeline = 2, .tensor = 4, .model = ModelKind::kAllOptions});
   layouts.push_back({.data = 2, .pipeline = 4, .tensor = 2, .schedule = kZbv, .virtual_stages = 2, .num_layers = 9});
-  layouts.push_back({.data = 4, .pipeline = 2, .tensor = 2, .schedule = kZbH1, .model = ModelKind::kTied});
+  layouts.push_back(
+      {.data = 4, .pipeline = 2, .tensor = 2, .schedule = kZbH1, .model = ModelKind::kTied, .zero_stage = 2});
   layouts.push_back({.pipeline = 4,
                      .tensor = 4,
                      .schedule = kInterleaved,

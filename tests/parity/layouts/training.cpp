@@ -59,7 +59,7 @@ ParameterLoader even_weights() {
 }
 
 void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
-                          LayoutResult& result) {
+                          int zero_stage, LayoutResult& result) {
   std::vector<MicroBatchSize> sizes;
   for (const MicroBatch& microbatch : microbatches) {
     sizes.push_back(
@@ -71,7 +71,8 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .place = mesh.coordinate(),
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
                              .element_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
-                             .bucket_elements = kBucket};
+                             .bucket_elements = kBucket,
+                             .zero_stage = zero_stage};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
 }
 
@@ -100,7 +101,8 @@ LayoutData make_layout_data(const std::string& folder) {
   return {.dataset = std::move(dataset), .reference = std::move(reference)};
 }
 
-LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare) {
+LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare,
+                          TraceRecorder* trace) {
   const ModelSpec spec = layout.spec();
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.1;
@@ -109,6 +111,8 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
                 {.zero_stage = layout.zero_stage, .bucket_elements = kBucket}, mesh);
   if (prepare) prepare(policy.shard());
   ModelPass pass(policy.shard(), mesh, layout.parallel());
+  pass.set_trace(trace);
+  mesh.for_each_group([&](Communicator& group) { group.set_trace(trace); });
   const BatchConfig batch{.microbatch_tokens = layout.microbatch_tokens, .prefix_sharing = layout.prefix_sharing};
   const BatchSource source(data.dataset, packing_options(batch, mesh.shape(), spec, Responses::kBoth),
                            mesh.coordinate().dp_rank);
@@ -125,7 +129,8 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     add_counted_traffic(mesh, 1, result);
     result.losses.push_back(outcome.metrics.front());
     result.grad_norms.push_back(outcome.grad_norm);
-    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), result);
+    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), layout.zero_stage,
+                         result);
     std::vector<TensorGroup> state = policy.gather_groups();
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);

@@ -41,8 +41,9 @@ struct LayoutResult {
 /// What is done to this rank's shard before the first step.
 using Prepare = std::function<void(const ModelShard& shard)>;
 
-/// *Collective* over the mesh.
-LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare = {});
+/// *Collective* over the mesh. `trace` records what this rank does; null for none.
+LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare = {},
+                          TraceRecorder* trace = nullptr);
 
 /// The same model, data and steps on one rank with one pair a microbatch, each prompt laid out twice. *Local.*
 LayoutResult train_plainly(Layout layout, const LayoutData& data);

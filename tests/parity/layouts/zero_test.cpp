@@ -1,11 +1,13 @@
-// What the data axis divides changes no bit: ZeRO stage 1 gives what stage 0 does, which updates everything everywhere.
+// What the data axis divides changes no bit, and communication does not wait for computation.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
+#include "collimate/base/trace.hpp"
 #include "layouts.hpp"
 #include "support/mpi_world.hpp"
+#include "support/slow_factory.hpp"
 #include "support/temporary_folder.hpp"
 #include "training.hpp"
 
@@ -16,9 +18,10 @@ using test::Layout;
 using test::LayoutResult;
 using test::ModelKind;
 
-LayoutResult train_at(Layout layout, int zero_stage, const test::LayoutData& data) {
+LayoutResult train_at(Layout layout, int zero_stage, const test::LayoutData& data,
+                      GroupFactory& groups = environment()) {
   layout.zero_stage = zero_stage;
-  ProcessMesh mesh(environment(), environment(), mesh_shape(layout.parallel(), environment().world_size()));
+  ProcessMesh mesh(environment(), groups, mesh_shape(layout.parallel(), environment().world_size()));
   return test::train_layout(layout, data, mesh);
 }
 
@@ -42,15 +45,67 @@ std::vector<Layout> layouts_of(int num_ranks) {
           {.data = 2, .tensor = 2, .model = ModelKind::kOneKvHead, .dtype = ComputeDtype::kFloat32}};
 }
 
-TEST(ZeroTest, stage_1_gives_the_bits_of_stage_0) {
-  const TemporaryFolder folder;
-  const test::LayoutData data = test::make_layout_data(folder.path().string());
+class ZeroTest : public testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  test::LayoutData data_ = test::make_layout_data(folder_.path().string());
+};
+
+TEST_F(ZeroTest, stage_1_gives_the_bits_of_stage_0) {
   for (const Layout& layout : layouts_of(environment().world_size())) {
     SCOPED_TRACE(layout.name());
-    const LayoutResult whole = train_at(layout, 0, data);
-    const LayoutResult divided = train_at(layout, 1, data);
+    const LayoutResult whole = train_at(layout, 0, data_);
     EXPECT_FALSE(whole.losses.empty());
-    expect_same_bits(divided, whole);
+    expect_same_bits(train_at(layout, 1, data_), whole);
+  }
+}
+
+TEST_F(ZeroTest, stage_2_gives_them_too_when_there_is_one_microbatch) {
+  for (Layout layout : layouts_of(environment().world_size())) {
+    layout.microbatch_tokens = 4096;
+    SCOPED_TRACE(layout.name());
+    expect_same_bits(train_at(layout, 2, data_), train_at(layout, 1, data_));
+  }
+}
+
+// What arrives late must be waited for.
+TEST_F(ZeroTest, a_slow_link_changes_no_bit) {
+  const auto slow = test::make_slow_factory(environment(), {.seconds_per_operation = 0.002});
+  for (Layout layout : layouts_of(environment().world_size())) {
+    layout.num_steps = 2;
+    for (const int zero_stage : {1, 2}) {
+      SCOPED_TRACE(layout.name());
+      expect_same_bits(train_at(layout, zero_stage, data_, *slow), train_at(layout, zero_stage, data_));
+    }
+  }
+}
+
+// A span is recorded when it ends: what is started inside a backward pass stands before it.
+TEST_F(ZeroTest, reductions_start_inside_the_last_backward_pass_or_in_each_at_stage_2) {
+  for (const int zero_stage : {0, 1, 2}) {
+    SCOPED_TRACE(zero_stage);
+    const int num_ranks = environment().world_size();
+    const Layout layout{.data = num_ranks,
+                        .microbatch_tokens = 1,
+                        .global_batch_size = 2 * num_ranks,
+                        .num_steps = 1,
+                        .zero_stage = zero_stage};
+    ProcessMesh mesh(environment(), environment(), mesh_shape(layout.parallel(), num_ranks));
+    TraceRecorder trace;
+    test::train_layout(layout, data_, mesh, {}, &trace);
+    int num_passes = 0;
+    std::vector<int> num_started{0};  // by the number of backward passes that have ended
+    for (const TraceSpan& span : trace.spans()) {
+      if (span.name == "data.reduce_scatter") ++num_started.back();
+      if (!span.name.starts_with("backward ")) continue;
+      ++num_passes;
+      num_started.push_back(0);
+    }
+    ASSERT_GE(num_passes, 2);
+    if (num_ranks == 1) continue;
+    EXPECT_EQ(num_started.front() > 0, zero_stage == 2);
+    EXPECT_GT(num_started.at(static_cast<std::size_t>(num_passes) - 1), 3) << "most buckets of the last pass";
+    EXPECT_LE(num_started.back(), 1);
   }
 }
 

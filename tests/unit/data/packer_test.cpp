@@ -88,11 +88,18 @@ TEST(PackerTest, a_pair_of_exactly_the_budget_fits) {
   EXPECT_THAT(plan.microbatches[0], ElementsAre(ElementsAre(0, 1)));
 }
 
-TEST(PackerTest, leaves_ranks_empty_when_pairs_are_fewer) {
+TEST(PackerTest, gives_ranks_empty_microbatches_when_pairs_are_fewer) {
   const std::vector batch{pair_of(10), pair_of(20)};
   const PackingPlan plan = pack(batch, {.num_dp_ranks = 4, .microbatch_tokens = 100, .layout = {}, .cost = {}});
+  EXPECT_THAT(plan.microbatches, ElementsAre(ElementsAre(ElementsAre(1)), ElementsAre(ElementsAre(0)),
+                                             ElementsAre(IsEmpty()), ElementsAre(IsEmpty())));
+}
+
+TEST(PackerTest, all_ranks_have_as_many_microbatches_as_the_one_that_needs_most) {
+  const std::vector batch{pair_of(90), pair_of(40), pair_of(40)};
+  const PackingPlan plan = pack(batch, {.num_dp_ranks = 2, .microbatch_tokens = 50, .layout = {}, .cost = {}});
   EXPECT_THAT(plan.microbatches,
-              ElementsAre(ElementsAre(ElementsAre(1)), ElementsAre(ElementsAre(0)), IsEmpty(), IsEmpty()));
+              ElementsAre(ElementsAre(ElementsAre(0), IsEmpty()), ElementsAre(ElementsAre(1), ElementsAre(2))));
 }
 
 TEST(PackerTest, plans_nothing_for_an_empty_batch) {
@@ -116,8 +123,8 @@ TEST_P(PackerPropertyTest, every_pair_stands_in_one_microbatch) {
   ASSERT_EQ(std::ssize(plan.microbatches), GetParam().options.num_dp_ranks);
   std::vector<std::size_t> all;
   for (const auto& rank : plan.microbatches) {
+    EXPECT_EQ(rank.size(), plan.microbatches.front().size());
     for (const auto& microbatch : rank) {
-      EXPECT_THAT(microbatch, ::testing::Not(IsEmpty()));
       EXPECT_TRUE(std::ranges::is_sorted(microbatch));
       all.insert(all.end(), microbatch.begin(), microbatch.end());
     }

@@ -39,7 +39,7 @@ using PartCounts = std::map<std::string, std::vector<int>>;
 
 /// Counts every element of the part once.
 void count_part(const PlacedTensor& placed, PartCounts& counts) {
-  const auto& [tensor, placement] = placed;
+  const auto& [tensor, placement, stages] = placed;
   const std::int64_t num_columns = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   std::vector<int>& elements = counts[tensor.name];
   elements.resize(static_cast<std::size_t>(tensor.num_elements()));
@@ -97,7 +97,7 @@ TEST_P(RankTensorsTest, those_of_one_sum_stand_together_and_in_the_order_of_the_
     for (int pp_rank = 0; pp_rank < num_ranks(layout); ++pp_rank) {
       std::vector<std::pair<GradientSum, std::ptrdiff_t>> order;
       const TensorShard shard{.tp_rank = tp_size - 1, .tp_size = tp_size, .sequence_parallel = sequence_parallel};
-      for (const auto& [tensor, placement] : rank_tensors(spec, layout, pp_rank, shard)) {
+      for (const auto& [tensor, placement, stages] : rank_tensors(spec, layout, pp_rank, shard)) {
         order.emplace_back(placement.gradient_sum, std::ranges::find(model, tensor) - model.begin());
       }
       EXPECT_TRUE(std::ranges::is_sorted(order)) << ::testing::PrintToString(rank_of_stage) << ", rank " << pp_rank;
@@ -121,10 +121,23 @@ TEST(RankTensorsOfOneRankTest, one_stage_on_one_rank_is_the_model) {
 /// The parts of the embedding on a rank.
 std::vector<Placement> embedding_parts(const ModelSpec& spec, const PipelineLayout& layout, int pp_rank) {
   std::vector<Placement> parts;
-  for (const auto& [tensor, placement] : rank_tensors(spec, layout, pp_rank, {.tp_rank = 1, .tp_size = 2})) {
+  for (const auto& [tensor, placement, stages] : rank_tensors(spec, layout, pp_rank, {.tp_rank = 1, .tp_size = 2})) {
     if (tensor.name == kEmbeddingName) parts.push_back(placement);
   }
   return parts;
+}
+
+TEST(RankTensorsOfOneRankTest, a_tensor_knows_the_stages_that_use_it) {
+  const ModelSpec spec = five_layers(true);
+  const PipelineLayout layout = layout_of(spec, {0, 1, 1, 0});  // both ends on rank 0, as with zbv
+  for (const PlacedTensor& placed : rank_tensors(spec, layout, 0, {})) {
+    const bool is_last = placed.tensor.name == kFinalNormName || placed.tensor.name.starts_with("model.layers.4.");
+    const bool is_embedding = placed.tensor.name == kEmbeddingName;
+    const std::vector<int> expected = is_embedding ? std::vector{0, 3} : std::vector{is_last ? 3 : 0};
+    EXPECT_EQ(placed.stages, expected) << placed.tensor.name;
+  }
+  const std::vector<PlacedTensor> apart = rank_tensors(spec, layout_of(spec, {0, 1}), 1, {});
+  EXPECT_TRUE(std::ranges::all_of(apart, [](const PlacedTensor& placed) { return placed.stages == std::vector{1}; }));
 }
 
 TEST(RankTensorsOfOneRankTest, a_tied_head_on_another_rank_is_a_copy_that_is_not_primary) {

@@ -3,7 +3,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -87,21 +86,16 @@ TEST(AdamWTest, parts_are_updated_to_the_bits_of_the_whole) {
   }
 }
 
-TEST(FlatParametersTest, parameters_and_gradients_are_views_that_autograd_fills) {
+TEST(FlatParametersTest, parameters_are_views_of_one_buffer) {
   const at::Tensor a = at::ones({2, 3}).requires_grad_();
   const at::Tensor b = at::full({4}, 2.0).requires_grad_();
   FlatParameters flat(std::vector<at::Tensor>{a, b},
                       ShardPlan(std::vector<PlannedParameter>{{.elements = 6}, {.elements = 4}}, 1));
-  EXPECT_EQ(flat.gradients().numel(), kPartElements);
-  ((a * 5).sum() + (b * b).sum()).backward();
-  ((a * 1).sum()).backward();
-  const at::Tensor gradients = flat.gradients().narrow(0, 0, 10);
-  EXPECT_TRUE(at::equal(gradients, at::cat({at::full({6}, 6.0), at::full({4}, 4.0)})));
+  EXPECT_EQ(flat.values().numel(), kPartElements);
   flat.values().add_(1.0);
   EXPECT_TRUE(at::equal(a.detach(), at::full({2, 3}, 2.0)));
   EXPECT_TRUE(at::equal(flat.part(flat.values(), 1), at::full({4}, 3.0)));
-  flat.zero_gradients();
-  EXPECT_EQ(a.grad().abs().sum().item<float>(), 0.0F);
+  EXPECT_TRUE(a.requires_grad());
 }
 
 TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
@@ -118,6 +112,7 @@ TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
 
 TEST(GradientTest, one_value_that_is_not_finite_is_found) {
   const double infinity = std::numeric_limits<double>::infinity();
+  const auto is_finite = [](const at::Tensor& values) { return zero_if_finite(values).item<double>() == 0.0; };
   EXPECT_TRUE(is_finite(at::full({5}, std::numeric_limits<float>::max())));
   EXPECT_TRUE(is_finite(at::empty({0})));
   for (const double value : {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()}) {

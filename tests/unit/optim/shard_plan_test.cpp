@@ -21,17 +21,18 @@ TEST(ShardPlanTest, one_rank_has_everything_without_a_gap_between_parameters) {
   EXPECT_EQ(plan.flat_elements(), 192);
   EXPECT_EQ(plan.shard_elements(), 192);
   EXPECT_EQ(plan.parameter(1), (ShardRange{50, 30}));
-  EXPECT_EQ(plan.parameter_part(2, 0), plan.parameter(2));
+  EXPECT_EQ(plan.parameter_part(2, 0), (ShardRange{80, 90}));
 }
 
 TEST(ShardPlanTest, a_bucket_is_closed_once_it_has_enough) {
   const ShardPlan plan(plain({64, 64, 64, 320, 1}), 2, 128);
   ASSERT_EQ(plan.buckets().size(), 3U);
-  EXPECT_EQ(plan.buckets()[0], (Bucket{.flat = {0, 128}, .first_parameter = 0, .end_parameter = 2, .shard_begin = 0}));
+  EXPECT_EQ(plan.buckets()[0],
+            (Bucket{.flat = {0, 128}, .first_parameter = 0, .end_parameter = 2, .stages = {0}, .shard_begin = 0}));
   EXPECT_EQ(plan.buckets()[1],
-            (Bucket{.flat = {128, 384}, .first_parameter = 2, .end_parameter = 4, .shard_begin = 64}));
+            (Bucket{.flat = {128, 384}, .first_parameter = 2, .end_parameter = 4, .stages = {0}, .shard_begin = 64}));
   EXPECT_EQ(plan.buckets()[2],
-            (Bucket{.flat = {512, 128}, .first_parameter = 4, .end_parameter = 5, .shard_begin = 256}));
+            (Bucket{.flat = {512, 128}, .first_parameter = 4, .end_parameter = 5, .stages = {0}, .shard_begin = 256}));
   EXPECT_EQ(plan.shard_elements(), 320);
 }
 
@@ -44,12 +45,28 @@ TEST(ShardPlanTest, parameters_that_are_summed_differently_do_not_share_a_bucket
   EXPECT_EQ(plan.buckets()[1].first_parameter, 1U);
 }
 
+TEST(ShardPlanTest, parameters_of_different_stages_do_not_share_a_bucket) {
+  std::vector<PlannedParameter> parameters = plain({2, 2, 2, 2});
+  parameters[0].stages = {0, 1};
+  parameters[3].stages = {1};
+  const ShardPlan plan(parameters, 1, 1000);
+  ASSERT_EQ(plan.buckets().size(), 3U);
+  EXPECT_EQ(plan.buckets()[0].stages, (std::vector<int>{0, 1}));
+  EXPECT_EQ(plan.buckets()[1].end_parameter, 3U);
+}
+
+TEST(ShardPlanTest, buckets_are_a_32nd_of_the_parameters_within_bounds) {
+  EXPECT_EQ(bucket_elements_for(plain({320'000'000})), 10'000'000);
+  EXPECT_EQ(bucket_elements_for(plain({1000})), kLeastBucketElements);
+  EXPECT_EQ(bucket_elements_for(plain({2'000'000'000})), kMostBucketElements);
+}
+
 TEST(ShardPlanTest, a_small_parameter_is_on_some_of_the_ranks) {
   const ShardPlan plan(plain({100}), 4, 1);
   EXPECT_EQ(plan.shard_elements(), 64);
   EXPECT_EQ(plan.parameter_part(0, 0), (ShardRange{0, 64}));
-  EXPECT_EQ(plan.parameter_part(0, 1), (ShardRange{64, 36}));
-  EXPECT_EQ(plan.parameter_part(0, 3).length, 0);
+  EXPECT_EQ(plan.parameter_part(0, 1), (ShardRange{0, 36}));
+  EXPECT_EQ(plan.parameter_part(0, 3), (ShardRange{0, 0})) << "nothing, but inside the part";
 }
 
 TEST(ShardPlanTest, a_plan_of_nothing_is_empty) {

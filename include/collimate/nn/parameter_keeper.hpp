@@ -1,0 +1,26 @@
+#pragma once
+// Who looks after a rank's parameters while stages compute: the optimizer's side, seen from the layers.
+
+#include <ATen/core/Tensor.h>
+
+namespace collimate {
+
+/// Is told when parameters are read and what gradients they get. Parameters are those of one ModelShard, by identity.
+class ParameterKeeper {
+ public:
+  ParameterKeeper() = default;
+  virtual ~ParameterKeeper() = default;
+  ParameterKeeper(const ParameterKeeper&) = delete;
+  ParameterKeeper& operator=(const ParameterKeeper&) = delete;
+
+  /// *Local.* A forward pass is about to read a parameter: returns when its value is there.
+  virtual void wait_for_value(const at::Tensor& parameter) = 0;
+  /// *Local.* A backward pass begins that leaves nothing of its stage and microbatch for later.
+  virtual void begin_gradients(int stage) = 0;
+  /// *Local.* Takes a gradient, in the parameter's shape: the parameter itself keeps none.
+  virtual void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) = 0;
+  /// *Local.* The gradients of a stage's parameters are whole for one more microbatch.
+  virtual void finish_gradients(int stage) = 0;
+};
+
+}  // namespace collimate
