@@ -27,6 +27,7 @@ struct Options {
   std::int64_t microbatch_tokens = 4096;
   bool prefix_sharing = true;
   std::int64_t sliding_window = 0;
+  bool bfloat16 = false;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -57,7 +58,7 @@ Times run_once(const ModelShard& shard, const MicroBatch& microbatch) {
 void run(const Options& options) {
   at::set_num_threads(options.num_threads);
   const ModelSpec spec = bench::workload_spec(options.sliding_window);
-  const ModelShard shard(spec, bench::workload_weights(spec));
+  const ModelShard shard(spec, bench::workload_weights(spec), {.dtype = options.bfloat16 ? at::kBFloat16 : at::kFloat});
   const PairLayout layout{.prefix_sharing = options.prefix_sharing};
   const MicroBatch microbatch = bench::workload_microbatch(spec, options.microbatch_tokens, layout);
   const MicroBatchCounts counts = count_microbatch(microbatch, spec.sliding_window);
@@ -89,6 +90,7 @@ int main(int argc, char** argv) {
   app.add_option("--repeats", options.num_repeats);
   app.add_option("--microbatch-tokens", options.microbatch_tokens);
   app.add_option("--prefix-sharing", options.prefix_sharing);
+  app.add_flag("--bfloat16", options.bfloat16);
   app.add_option("--sliding-window", options.sliding_window, "0: none");
   CLI11_PARSE(app, argc, argv);
   collimate::run(options);

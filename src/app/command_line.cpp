@@ -59,7 +59,7 @@ void add_verbs(CLI::App& app, Command& chosen) {
              verb.add_option("--checkpoint", options.checkpoint, "latest, best, initial, or a checkpoint folder")
                  ->capture_default_str();
              verb.add_option("--dtype", options.dtype, "dtype of the weights")
-                 ->check(CLI::IsMember({"source", "float32", "float16", "bfloat16"}))
+                 ->check(CLI::IsMember({"source", "float32", "float16", "bfloat16", "float64"}))
                  ->capture_default_str();
            });
   add_verb(app, chosen, "inspect", "say what a file or folder is", run_inspect,

@@ -4,6 +4,7 @@
 #include "collimate/comm/agreement.hpp"
 #include "collimate/config/enum_names.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/nn/wide_dtype.hpp"
 #include "collimate/store/model_source.hpp"
 #include "session.hpp"
 
@@ -15,14 +16,15 @@ ExportDtype dtype_named(const std::string& name) {
   for (const auto& entry : enum_names<ExportDtype>) {
     if (entry.name == name) return entry.value;
   }
-  throw InputError("--dtype: " + name + " is none of source, float32, float16, bfloat16");
+  throw InputError("--dtype: " + name + " is none of source, float32, float16, bfloat16, float64");
 }
 
 void export_model(const RunConfig& config, const ExportOptions& options) {
   const auto model = open_model_source(config.model);
   const auto checkpoint = open_chosen_checkpoint(config, options.checkpoint);
   const auto weights = [&](const std::string& name) {
-    return checkpoint ? checkpoint->load(kModelGroup, name) : model->load(name, scalar_type(config.model.dtype));
+    return checkpoint ? checkpoint->load(kModelGroup, name)
+                      : model->load(name, wide_dtype(scalar_type(config.model.dtype)));
   };
   export_model_folder(*model, weights, {.folder = options.output, .dtype = dtype_named(options.dtype)});
 }

@@ -9,7 +9,17 @@
 
 namespace collimate {
 
-at::ScalarType scalar_type(ComputeDtype dtype) { return dtype == ComputeDtype::kFloat64 ? at::kDouble : at::kFloat; }
+at::ScalarType scalar_type(ComputeDtype dtype) {
+  switch (dtype) {
+    case ComputeDtype::kFloat32:
+      return at::kFloat;
+    case ComputeDtype::kBFloat16:
+      return at::kBFloat16;
+    case ComputeDtype::kFloat64:
+      return at::kDouble;
+  }
+  throw InvariantError("every dtype of a configuration is one of libtorch's");
+}
 
 PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec) {
   require_tensor_degree(spec, config.tensor);

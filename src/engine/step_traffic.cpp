@@ -79,15 +79,17 @@ void add_gradient_bytes(const TrafficInputs& inputs, std::int64_t num_microbatch
   const int num_data_ranks = inputs.shape.data;
   const ShardPlan plan = plan_of(inputs);
   for (const Bucket& bucket : plan.buckets()) {
-    const std::int64_t whole_bytes = bucket.flat.length * inputs.element_bytes;
+    const std::int64_t reduced_bytes = bucket.flat.length * inputs.gradient_bytes;
+    const std::int64_t gathered_bytes =
+        plan.part_elements(bucket) * (inputs.zero_stage == 0 ? inputs.gradient_bytes : inputs.element_bytes);
     const auto copies = copies_of(bucket.gradient_sum, inputs);
     if (copies && copies->size > 1) {
       bytes[copies->name] +=
-          all_reduce_bytes(plan.part_elements(bucket), inputs.element_bytes, copies->rank, copies->size);
+          all_reduce_bytes(plan.part_elements(bucket), inputs.gradient_bytes, copies->rank, copies->size);
     }
     const std::int64_t num_reductions = inputs.zero_stage == 2 ? num_microbatches : 1;
-    bytes["data"] += num_reductions * reduce_scatter_bytes(whole_bytes, num_data_ranks) +
-                     all_gather_bytes(whole_bytes / num_data_ranks, num_data_ranks);
+    bytes["data"] += num_reductions * reduce_scatter_bytes(reduced_bytes, num_data_ranks) +
+                     all_gather_bytes(gathered_bytes, num_data_ranks);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/nn/attention_plan.hpp"
+#include "collimate/nn/wide_dtype.hpp"
 #include "device_kernels.hpp"
 
 namespace collimate {
@@ -28,8 +29,8 @@ struct Plan : torch::CustomClassHolder {
 // Merges the result (out, lse) of some rows with that of further keys.
 void merge(const at::Tensor& out, const at::Tensor& lse, const at::Tensor& more_out, const at::Tensor& more_lse) {
   const at::Tensor merged = at::logaddexp(lse, more_lse);
-  const auto share = [&](const at::Tensor& part) { return (part - merged).exp_().to(out.scalar_type()).unsqueeze(2); };
-  out.mul_(share(lse)).add_(more_out * share(more_lse));
+  const auto share = [&](const at::Tensor& part) { return (part - merged).exp_().unsqueeze(2); };
+  out.copy_((out * share(lse)).add_(more_out * share(more_lse)));
   lse.copy_(merged);
 }
 
@@ -46,9 +47,9 @@ detail::BlockInput input_of(const AttentionBlock& block, const Plan& plan, const
 AttentionOutput run_forward(const variable_list& qkv, const Plan& plan) {
   const at::Tensor& q = qkv[0];
   const auto attend = q.is_cpu() ? detail::cpu::attend : detail::aten::attend;
-  const auto statistics_dtype = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  AttentionOutput result{.out = at::zeros(q.sizes(), q.options()),
-                         .log_sum_exp = at::zeros({q.size(0), q.size(1)}, q.options().dtype(statistics_dtype))};
+  AttentionOutput result{
+      .out = at::zeros(q.sizes(), q.options()),
+      .log_sum_exp = at::zeros({q.size(0), q.size(1)}, q.options().dtype(wide_dtype(q.scalar_type())))};
   for (const AttentionBlock& block : plan.blocks) {
     const detail::BlockOutput rows = attend(input_of(block, plan, qkv));
     at::Tensor out = result.out.narrow(0, block.q_begin, block.q_length);

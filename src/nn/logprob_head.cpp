@@ -12,6 +12,7 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/nn/product.hpp"
+#include "collimate/nn/wide_dtype.hpp"
 #include "row_blocks.hpp"
 
 namespace collimate {
@@ -52,10 +53,13 @@ void check_rows(std::span<const LabelledRow> rows, std::int64_t num_tokens, std:
   }
 }
 
+at::Tensor wide(const at::Tensor& tensor) { return tensor.to(wide_dtype(tensor.scalar_type())); }
+
 // Calls work(first, count) for chunks of labelled rows whose logits fit in `chunk_bytes`.
 template <class Work>
 void for_chunks(std::int64_t num_rows, const at::Tensor& weight, std::int64_t chunk_bytes, const Work& work) {
-  const std::int64_t row_bytes = weight.size(0) * weight.element_size();
+  const auto wide_bytes = static_cast<std::int64_t>(c10::elementSize(wide_dtype(weight.scalar_type())));
+  const std::int64_t row_bytes = weight.size(0) * wide_bytes;
   const std::int64_t chunk_rows = std::max<std::int64_t>(1, chunk_bytes / row_bytes);
   for (std::int64_t first = 0; first < num_rows; first += chunk_rows) {
     work(first, std::min(chunk_rows, num_rows - first));
@@ -120,7 +124,7 @@ RowStatistics local_statistics(const at::Tensor& hidden, const HeadShard& head, 
   const LocalLabels labels = local_labels(rows.label, head.vocab_begin, weight.size(0));
   for_chunks(num_rows, weight, chunk_bytes, [&](std::int64_t first, std::int64_t count) {
     const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
-    const at::Tensor logits = product(hidden.index_select(0, part(rows.row)), weight);
+    const at::Tensor logits = wide(product(hidden.index_select(0, part(rows.row)), weight));
     const at::Tensor labelled = logits.gather(1, part(labels.index).unsqueeze(1)).squeeze(1);
     part(result.label_logit).copy_(labelled.mul_(part(labels.is_local)));
     part(result.log_sum_exp).copy_(consume_log_sum_exp(logits));
@@ -136,6 +140,16 @@ struct HeadCall {
   std::int64_t chunk_bytes;
 };
 
+// Chunks add up in wide_dtype.
+void add_weight_gradient(at::Tensor& sum, const at::Tensor& grad_logits, const at::Tensor& x) {
+  if (x.scalar_type() == wide_dtype(x.scalar_type())) {
+    sum = weight_gradient(grad_logits, x, sum);
+    return;
+  }
+  const at::Tensor own = weight_gradient(grad_logits, x);
+  sum = sum.defined() ? sum.add_(own) : wide(own);
+}
+
 class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
  public:
   // `weight` is call.head.weight, where autograd can see it.
@@ -147,7 +161,7 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
     const at::Tensor tokens = all.label_logit - all.log_sum_exp;
     const at::Tensor sums = at::zeros({call.num_responses}, tokens.options()).index_add_(0, rows.response, tokens);
     ctx->save_for_backward(
-        {hidden, weight, rows.row, rows.label, rows.response, all.log_sum_exp.to(hidden.scalar_type())});
+        {hidden, weight, rows.row, rows.label, rows.response, all.log_sum_exp.to(wide_dtype(hidden.scalar_type()))});
     ctx->saved_data["chunk_bytes"] = call.chunk_bytes;
     ctx->saved_data["vocab_begin"] = call.head.vocab_begin;
     ctx->mark_non_differentiable({tokens});
@@ -160,22 +174,23 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
     const at::Tensor& weight = saved[1];
     const RowTensors rows{.row = saved[2], .label = saved[3], .response = saved[4]};
     const LocalLabels labels = local_labels(rows.label, ctx->saved_data["vocab_begin"].toInt(), weight.size(0));
-    const at::Tensor row_grad = grads[0].index_select(0, rows.response).neg().to(hidden.scalar_type()).unsqueeze(1);
-    const at::Tensor grad_hidden = at::zeros_like(hidden);
+    const at::Tensor row_grad = grads[0].index_select(0, rows.response).neg().to(saved[5].scalar_type()).unsqueeze(1);
+    const at::Tensor grad_hidden = at::zeros(hidden.sizes(), saved[5].options());
     at::Tensor grad_weight;
     for_chunks(rows.row.size(0), weight, ctx->saved_data["chunk_bytes"].toInt(),
                [&](std::int64_t first, std::int64_t count) {
                  const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
                  const at::Tensor chunk = hidden.index_select(0, part(rows.row));
-                 const at::Tensor logits = product(chunk, weight);
+                 const at::Tensor logits = wide(product(chunk, weight));
                  consume_to_gradient(logits, part(saved[5]), {part(labels.index), part(labels.is_local)});
+                 const at::Tensor grad_logits = logits.to(weight.scalar_type());
                  // A row's factor scales the small matrices, not the logits.
-                 grad_hidden.index_add_(0, part(rows.row), product(logits, weight.t()).mul_(part(row_grad)));
-                 if (ctx->needs_input_grad(1))
-                   grad_weight = weight_gradient(logits, chunk * part(row_grad), grad_weight);
+                 grad_hidden.index_add_(0, part(rows.row), wide(product(grad_logits, weight.t())).mul_(part(row_grad)));
+                 if (!ctx->needs_input_grad(1)) return;
+                 add_weight_gradient(grad_weight, grad_logits, (chunk * part(row_grad)).to(weight.scalar_type()));
                });
     if (!grad_weight.defined()) grad_weight = at::zeros_like(weight);
-    return {grad_hidden, grad_weight, {}};
+    return {grad_hidden.to(hidden.scalar_type()), grad_weight, {}};
   }
 };
 

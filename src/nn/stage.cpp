@@ -7,12 +7,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/tensor.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/model/logical_tensor.hpp"
 #include "collimate/nn/rope.hpp"
+#include "collimate/nn/wide_dtype.hpp"
+#include "embedding.hpp"
 
 namespace collimate {
 
@@ -71,7 +72,7 @@ at::Tensor Stage::embed(const MicroBatch& microbatch) const {
     own[row] = 0;
     elsewhere.push_back(static_cast<std::int64_t>(row));
   }
-  at::Tensor rows = at::embedding(embedding_, indices(own));
+  at::Tensor rows = look_up(embedding_, indices(own));
   // Tokens of other ranks give zeros here, and so no gradient.
   if (!elsewhere.empty()) rows = rows.index_fill(0, indices(elsewhere), 0.0);
   return leave_tensor_axis(rows, axis_);
@@ -87,7 +88,8 @@ at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input)
   std::optional<at::NoGradGuard> no_grad;
   if (!options_.trainable) no_grad.emplace();
   const std::int64_t num_rows = axis_.padded_rows(microbatch.num_stream_tokens());
-  const RopeTable rope = rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), options_.dtype);
+  const RopeTable rope =
+      rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), wide_dtype(options_.dtype));
   const StreamContext context{.segments = microbatch.segments, .rope = rope, .axis = axis_, .queue = queue_};
   if (part_.is_first()) wait_for({embedding_});
   Residual residual{.stream = part_.is_first() ? embed(microbatch) : input, .delta = {}};

@@ -38,6 +38,8 @@ StorageDtype exported_dtype(ExportDtype wanted, StorageDtype stored) {
       return StorageDtype::kF16;
     case ExportDtype::kBfloat16:
       return StorageDtype::kBF16;
+    case ExportDtype::kFloat64:
+      return StorageDtype::kF64;
   }
   throw InvariantError("unknown ExportDtype");
 }

@@ -60,7 +60,7 @@ std::int64_t num_primary_elements(const std::vector<PlacedTensor>& tensors) {
 std::vector<NamedTensor> gather_tensors(const ModelShard& shard, const ProcessMesh& mesh,
                                         const std::function<at::Tensor(std::size_t)>& part) {
   Communicator& world = mesh.world();
-  const at::Tensor like = shard.parameters().front().value.detach();
+  const at::Tensor like = part(0);
   const std::vector<PlacedTensor> own = tensors_of_rank(shard, mesh.shape(), world.rank());
   if (world.rank() != 0) {
     if (mesh.coordinate().dp_rank == 0) world.start_send(joined_parts(own, like, part), 0)->wait();

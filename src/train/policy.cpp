@@ -5,8 +5,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/optim/gradient.hpp"
@@ -68,12 +68,13 @@ Policy::Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOpti
       zero_stage_(options.zero_stage),
       shard_(std::move(shard)),
       parameters_(values_of(shard_), plan_of(shard_, mesh.data().size(), options.bucket_elements)),
-      optimizer_(config, updated_parts(parameters_.values())),
+      masters_(updated_parts(parameters_.values())),
+      optimizer_(config, masters_.parts()),
       reducer_(mesh, parameters_.plan(),
                {.spec = shard_.spec(),
                 .layout = shard_.layout().pipeline,
                 .placements = placements_of(shard_),
-                .gradients = parameters_.values().options()},
+                .gradients = masters_.parts().front().options()},
                zero_stage_),
       arriving_(mesh.data(), parameters_.plan()),
       keeper_(std::make_unique<Keeper>(*this)) {
@@ -99,12 +100,13 @@ void Policy::update(double learning_rate, double norm, double max_norm) {
   clip_gradients(gradients, norm, max_norm);
   arriving_.wait();  // of a parameter that no forward pass has read
   optimizer_.step(gradients, learning_rate);
+  masters_.write_back();
   if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
-// The moments of all parameters of the rank, in the order of the flat buffer.
-at::Tensor Policy::whole_moments(const at::Tensor& own) const {
-  at::Tensor flat = at::empty_like(parameters_.values());
+// What `own` is this rank's parts of, in the order of the flat buffer.
+at::Tensor Policy::whole_of(const at::Tensor& own) const {
+  at::Tensor flat = at::empty(parameters_.values().sizes(), own.options());
   std::int64_t begin = 0;
   for (const at::Tensor& part : updated_parts(flat)) {
     part.copy_(own.narrow(0, begin, part.numel()));
@@ -116,27 +118,36 @@ at::Tensor Policy::whole_moments(const at::Tensor& own) const {
 
 std::vector<TensorGroup> Policy::gather_groups() {
   arriving_.wait();
-  const auto gather = [&](const char* name, const at::Tensor& flat) {
+  const auto gather = [&](const char* name, const at::Tensor& own) {
+    const at::Tensor flat = whole_of(own);
     const auto part = [&](std::size_t index) { return parameters_.part(flat, index); };
     return TensorGroup{.name = name, .tensors = detail::gather_tensors(shard_, mesh_, part)};
   };
-  std::vector<TensorGroup> groups{gather(kModelGroup, parameters_.values()),
-                                  gather(kExpAvgGroup, whole_moments(optimizer_.exp_avg())),
-                                  gather(kExpAvgSqGroup, whole_moments(optimizer_.exp_avg_sq()))};
+  std::vector<TensorGroup> groups{gather(kModelGroup, masters_.flat()), gather(kExpAvgGroup, optimizer_.exp_avg()),
+                                  gather(kExpAvgSqGroup, optimizer_.exp_avg_sq())};
   if (mesh_.world().rank() != 0) groups.clear();
   return groups;
 }
 
-void Policy::restore_moments(const Checkpoint& checkpoint, std::int64_t num_updates) {
-  optimizer_.restore(own_moments(checkpoint, kExpAvgGroup), own_moments(checkpoint, kExpAvgSqGroup), num_updates);
+void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
+  const auto group = [&](const char* name) {
+    return own_part([&](const std::string& tensor) { return checkpoint.load(name, tensor); });
+  };
+  optimizer_.restore(group(kExpAvgGroup), group(kExpAvgSqGroup), num_updates);
+  if (masters_.are_wider()) masters_.restore(group(kModelGroup));
 }
 
-at::Tensor Policy::own_moments(const Checkpoint& checkpoint, const char* name) const {
-  at::Tensor flat = at::zeros_like(parameters_.values());
+void Policy::take_initial_weights(const ModelSource& source) {
+  if (!masters_.are_wider()) return;
+  const at::ScalarType dtype = masters_.parts().front().scalar_type();
+  masters_.restore(own_part([&](const std::string& name) { return source.load(name, dtype); }));
+}
+
+at::Tensor Policy::own_part(const LoadWhole& load) const {
+  at::Tensor flat = at::zeros(parameters_.values().sizes(), masters_.parts().front().options());
   const auto parameters = shard_.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const at::Tensor whole = checkpoint.load(name, parameters[i].name);
-    parameters_.part(flat, i).copy_(part_of(whole, parameters[i].placement));
+    parameters_.part(flat, i).copy_(part_of(load(parameters[i].name), parameters[i].placement));
   }
   return at::cat(updated_parts(flat));
 }

@@ -57,10 +57,9 @@ std::optional<std::string> find_non_finite(const PairBatch& batch, double loss, 
   return fmt::format("the loss is not finite ({}) at {}", loss, describe_pairs(shown, dataset));
 }
 
-std::optional<std::string> find_reference_mismatch(const PairBatch& batch, bool is_float64,
+std::optional<std::string> find_reference_mismatch(const PairBatch& batch, double tolerance,
                                                    std::span<const std::uint64_t> pairs,
                                                    const PreferenceDataset& dataset) {
-  const double tolerance = is_float64 ? 1e-12 : 2e-5;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const auto at_pair = [&](const at::Tensor& values) { return values[static_cast<std::int64_t>(i)].item<double>(); };
     const PairLengths lengths = dataset.lengths(pairs[i]);

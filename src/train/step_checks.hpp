@@ -14,9 +14,8 @@ namespace collimate::detail {
 std::optional<std::string> find_non_finite(const PairBatch& batch, double loss, std::span<const std::uint64_t> pairs,
                                            const PreferenceDataset& dataset);
 
-/// The first response whose log-prob differs from the stored one by more than c sqrt(tokens), where c is the rounding
-/// that another layout may bring: 1e-12 in float64, 2e-5 in float32.
-std::optional<std::string> find_reference_mismatch(const PairBatch& batch, bool is_float64,
+/// The first response whose log-prob differs from the stored one by more than tolerance x sqrt(tokens).
+std::optional<std::string> find_reference_mismatch(const PairBatch& batch, double tolerance,
                                                    std::span<const std::uint64_t> pairs,
                                                    const PreferenceDataset& dataset);
 

@@ -72,8 +72,14 @@ void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
   });
   policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);
+  run_agreed(mesh_.world(), [&] {
+    if (checkpoint) {
+      policy_->restore(*checkpoint, checkpoint->state().step);
+    } else {
+      policy_->take_initial_weights(*model_);
+    }
+  });
   if (checkpoint) {
-    run_agreed(mesh_.world(), [&] { policy_->restore_moments(*checkpoint, checkpoint->state().step); });
     log_.info("resumed from {} after step {}", checkpoint->path(), checkpoint->state().step);
   }
 }

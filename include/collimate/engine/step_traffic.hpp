@@ -21,7 +21,8 @@ struct TrafficInputs {
   MeshShape shape;
   Coordinate place;
   bool sequence_parallel = true;
-  std::int64_t element_bytes = 4;
+  std::int64_t element_bytes = 4;                    ///< of parameters and activations
+  std::int64_t gradient_bytes = 4;                   ///< of gradients as they are added up
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
   int zero_stage = 1;
 };

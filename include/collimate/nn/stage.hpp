@@ -23,7 +23,7 @@
 namespace collimate {
 
 struct StageOptions {
-  at::ScalarType dtype = at::kFloat;  ///< Of parameters and computation: kFloat or kDouble.
+  at::ScalarType dtype = at::kFloat;  ///< Of parameters and activations: kFloat, kBFloat16 or kDouble.
   at::Device device = at::kCPU;       ///< Of parameters and computation.
   bool trainable = true;              ///< false: parameters take no gradient and forward keeps nothing for a backward.
 };

@@ -14,14 +14,15 @@
 namespace collimate {
 
 /// dtype of exported weights; kSource: as each tensor is stored in the source.
-enum class ExportDtype { kSource, kFloat32, kFloat16, kBfloat16 };
+enum class ExportDtype { kSource, kFloat32, kFloat16, kBfloat16, kFloat64 };
 
 template <>
 inline constexpr auto enum_names<ExportDtype> =
     std::to_array<EnumName<ExportDtype>>({{ExportDtype::kSource, "source"},
                                           {ExportDtype::kFloat32, "float32"},
                                           {ExportDtype::kFloat16, "float16"},
-                                          {ExportDtype::kBfloat16, "bfloat16"}});
+                                          {ExportDtype::kBfloat16, "bfloat16"},
+                                          {ExportDtype::kFloat64, "float64"}});
 
 struct ExportOptions {
   std::string folder;  ///< Must not exist, or be empty.

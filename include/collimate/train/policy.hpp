@@ -3,8 +3,10 @@
 // optimizer's moments.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "collimate/mesh/process_mesh.hpp"
@@ -12,8 +14,10 @@
 #include "collimate/optim/adamw.hpp"
 #include "collimate/optim/flat_parameters.hpp"
 #include "collimate/optim/grad_reducer.hpp"
+#include "collimate/optim/master_weights.hpp"
 #include "collimate/optim/parameter_gather.hpp"
 #include "collimate/store/checkpoint.hpp"
+#include "collimate/store/model_source.hpp"
 
 namespace collimate {
 
@@ -47,21 +51,25 @@ class Policy {
 
   /// *Collective* over the job. Weights and moments by logical name, whole, on world rank 0; empty elsewhere.
   [[nodiscard]] std::vector<TensorGroup> gather_groups();
-  /// *Local.* Takes this rank's part of the moments of a checkpoint that was saved after `num_updates`. The shard must
-  /// have been built from it.
-  void restore_moments(const Checkpoint& checkpoint, std::int64_t num_updates);
+  /// *Local.* Takes this rank's part of a checkpoint that was saved after `num_updates`: moments, and weights in all of
+  /// their digits.
+  void restore(const Checkpoint& checkpoint, std::int64_t num_updates);
+  /// *Local.* Takes this rank's part of initial weights, which the shard may have rounded, in all of their digits.
+  void take_initial_weights(const ModelSource& source);
 
  private:
   class Keeper;
 
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
-  [[nodiscard]] at::Tensor whole_moments(const at::Tensor& own) const;
-  [[nodiscard]] at::Tensor own_moments(const Checkpoint& checkpoint, const char* name) const;
+  using LoadWhole = std::function<at::Tensor(const std::string& name)>;
+  [[nodiscard]] at::Tensor whole_of(const at::Tensor& own) const;
+  [[nodiscard]] at::Tensor own_part(const LoadWhole& load) const;
 
   const ProcessMesh& mesh_;
   int zero_stage_;
   ModelShard shard_;
   FlatParameters parameters_;
+  MasterWeights masters_;
   AdamW optimizer_;
   GradReducer reducer_;
   ParameterGather arriving_;

@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "../device_kernels.hpp"
+#include "collimate/nn/wide_dtype.hpp"
 
 namespace collimate::detail::aten {
 
@@ -73,9 +74,15 @@ at::Tensor scores_of(const BlockInput& input, const Chunk& chunk) {
   return scores;
 }
 
+BlockInput widened(const BlockInput& input) {
+  const auto wide = [&](const at::Tensor& tensor) { return tensor.to(wide_dtype(tensor.scalar_type())); };
+  return {.block = input.block, .window = input.window, .q = wide(input.q), .k = wide(input.k), .v = wide(input.v)};
+}
+
 }  // namespace
 
-BlockOutput attend(const BlockInput& input) {
+BlockOutput attend(const BlockInput& given) {
+  const BlockInput input = widened(given);
   BlockOutput result{.out = at::empty_like(input.q),
                      .log_sum_exp = at::empty({input.q.size(0), input.q.size(1)}, input.q.options())};
   for_chunks(input.block, [&](const Chunk& chunk) {
@@ -89,11 +96,14 @@ BlockOutput attend(const BlockInput& input) {
 }
 
 // Dao et al., "FlashAttention", arXiv 2205.14135, algorithm 4.
-QkvGradients attend_backward(const BlockInput& input, const BlockGradient& gradient) {
+QkvGradients attend_backward(const BlockInput& given, const BlockGradient& gradient) {
+  const BlockInput input = widened(given);
   const std::int64_t num_kv_heads = input.k.size(1);
   QkvGradients result{.q = at::empty_like(input.q), .k = at::zeros_like(input.k), .v = at::zeros_like(input.v)};
   for_chunks(input.block, [&](const Chunk& chunk) {
-    const auto group_of = [&](const at::Tensor& rows) { return grouped(chunk.rows(rows), num_kv_heads); };
+    const auto group_of = [&](const at::Tensor& rows) {
+      return grouped(chunk.rows(rows).to(input.q.scalar_type()), num_kv_heads);
+    };
     const at::Tensor grad_out = group_of(gradient.grad_out);
     const at::Tensor log_sum_exp = group_of(gradient.output.log_sum_exp.unsqueeze(2));
     const at::Tensor probabilities = scores_of(input, chunk).sub_(log_sum_exp).exp_();

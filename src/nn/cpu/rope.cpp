@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "../device_kernels.hpp"
+#include "wide.hpp"
 
 namespace collimate::detail::cpu {
 
@@ -10,26 +11,28 @@ namespace {
 
 template <class T>
 struct Rotation {
-  const T* cos;
-  const T* sin;
+  using A = Wide<T>;
+
+  const A* cos;
+  const A* sin;
   std::int64_t num_heads;
   std::int64_t half;
-  T direction;  // 1 forward, -1 backward: the transpose of a rotation turns the other way
+  A direction;  // 1 forward, -1 backward: the transpose of a rotation turns the other way
 
   // `from` and `to` may be the same.
   void token(std::int64_t t, const T* from, T* to) const {
-    const T* c = cos + t * half;
-    const T* s = sin + t * half;
+    const A* c = cos + t * half;
+    const A* s = sin + t * half;
     for (std::int64_t head = t * num_heads; head < (t + 1) * num_heads; ++head) {
       const T* in = from + head * 2 * half;
       T* out = to + head * 2 * half;
 #pragma omp simd
       for (std::int64_t i = 0; i < half; ++i) {
-        const T low = in[i];
-        const T high = in[half + i];
-        const T turn = direction * s[i];
-        out[i] = low * c[i] - high * turn;
-        out[half + i] = high * c[i] + low * turn;
+        const A low = in[i];
+        const A high = in[half + i];
+        const A turn = direction * s[i];
+        out[i] = static_cast<T>(low * c[i] - high * turn);
+        out[half + i] = static_cast<T>(high * c[i] + low * turn);
       }
     }
   }
@@ -40,12 +43,12 @@ struct Rotation {
 void rotate(const at::Tensor& from, const at::Tensor& to, const at::Tensor& cos, const at::Tensor& sin, int direction) {
   constexpr std::int64_t kGrainTokens = 64;
   const std::int64_t half = cos.size(1);
-  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "rope", [&] {
-    const Rotation<scalar_t> rotation{.cos = cos.const_data_ptr<scalar_t>(),
-                                      .sin = sin.const_data_ptr<scalar_t>(),
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, from.scalar_type(), "rope", [&] {
+    const Rotation<scalar_t> rotation{.cos = cos.const_data_ptr<Wide<scalar_t>>(),
+                                      .sin = sin.const_data_ptr<Wide<scalar_t>>(),
                                       .num_heads = from.size(1) / (2 * half),
                                       .half = half,
-                                      .direction = static_cast<scalar_t>(direction)};
+                                      .direction = static_cast<Wide<scalar_t>>(direction)};
     const auto* source = from.const_data_ptr<scalar_t>();
     auto* target = to.data_ptr<scalar_t>();
     at::parallel_for(0, from.size(0), kGrainTokens, [&](std::int64_t first, std::int64_t last) {

@@ -70,7 +70,8 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .shape = mesh.shape(),
                              .place = mesh.coordinate(),
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
-                             .element_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
+                             .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
+                             .gradient_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
                              .bucket_elements = kBucket,
                              .zero_stage = zero_stage};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;

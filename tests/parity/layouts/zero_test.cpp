@@ -22,7 +22,9 @@ LayoutResult train_at(Layout layout, int zero_stage, const test::LayoutData& dat
                       GroupFactory& groups = environment()) {
   layout.zero_stage = zero_stage;
   ProcessMesh mesh(environment(), groups, mesh_shape(layout.parallel(), environment().world_size()));
-  return test::train_layout(layout, data, mesh);
+  LayoutResult result = test::train_layout(layout, data, mesh);
+  EXPECT_EQ(result.counted_traffic.at("data"), result.expected_traffic.at("data"));
+  return result;
 }
 
 void expect_same_bits(const LayoutResult& got, const LayoutResult& expected) {
@@ -39,8 +41,12 @@ void expect_same_bits(const LayoutResult& got, const LayoutResult& expected) {
 }
 
 std::vector<Layout> layouts_of(int num_ranks) {
-  if (num_ranks < 4) return {{.data = num_ranks, .model = ModelKind::kTied, .dtype = ComputeDtype::kFloat32}};
-  return {{.data = 4, .model = ModelKind::kAllOptions, .dtype = ComputeDtype::kFloat32},
+  if (num_ranks < 4) {
+    return {{.data = num_ranks, .model = ModelKind::kTied, .dtype = ComputeDtype::kFloat32},
+            {.data = num_ranks, .dtype = ComputeDtype::kBFloat16}};
+  }
+  return {{.data = 2, .tensor = 2, .model = ModelKind::kAllOptions, .dtype = ComputeDtype::kBFloat16},
+          {.data = 4, .model = ModelKind::kAllOptions, .dtype = ComputeDtype::kFloat32},
           {.data = 2, .pipeline = 2, .model = ModelKind::kTied, .dtype = ComputeDtype::kFloat32},
           {.data = 2, .tensor = 2, .model = ModelKind::kOneKvHead, .dtype = ComputeDtype::kFloat32}};
 }

@@ -31,7 +31,7 @@ inline Evaluation evaluate(const Operation& operation, const std::vector<at::Ten
   at::Generator generator = at::detail::createCPUGenerator(91);
   at::Tensor weighted = at::zeros({}, at::kDouble);
   for (at::Tensor& output : result.outputs) {
-    weighted = weighted + (output * at::randn(output.sizes(), generator, output.options())).sum();
+    weighted = weighted + (output.to(at::kDouble) * at::randn(output.sizes(), generator, weighted.options())).sum();
     output = output.detach();
   }
   weighted.backward();

@@ -14,6 +14,7 @@
 #include "collimate/optim/adamw.hpp"
 #include "collimate/optim/flat_parameters.hpp"
 #include "collimate/optim/gradient.hpp"
+#include "collimate/optim/master_weights.hpp"
 
 namespace collimate {
 namespace {
@@ -84,6 +85,32 @@ TEST(AdamWTest, parts_are_updated_to_the_bits_of_the_whole) {
     EXPECT_TRUE(at::equal(whole, divided)) << dtype;
     EXPECT_TRUE(at::equal(at_once.exp_avg_sq(), by_parts.exp_avg_sq())) << dtype;
   }
+}
+
+TEST(MasterWeightsTest, keep_what_a_bfloat16_parameter_would_lose) {
+  at::Tensor parameters = at::ones({128}, at::kBFloat16);
+  MasterWeights masters(parameters.split(64));
+  EXPECT_TRUE(masters.are_wider());
+  for (int step = 0; step < 100; ++step) {
+    for (const at::Tensor& part : masters.parts()) part.add_(1e-3);  // a quarter of the last bit
+    masters.write_back();
+  }
+  EXPECT_NEAR(masters.flat()[0].item<double>(), 1.1, 1e-5);
+  EXPECT_EQ(parameters[100].item<float>(), static_cast<float>(c10::BFloat16(1.1F)));
+  const at::Tensor saved = masters.flat();
+  parameters.zero_();
+  MasterWeights restored(parameters.split(64));
+  restored.restore(saved);
+  EXPECT_TRUE(at::equal(restored.flat(), saved));
+  EXPECT_EQ(parameters[0].item<float>(), static_cast<float>(c10::BFloat16(1.1F)));
+}
+
+TEST(MasterWeightsTest, are_the_parameters_themselves_where_those_are_float32) {
+  at::Tensor parameters = at::ones({64});
+  const MasterWeights masters({parameters});
+  EXPECT_FALSE(masters.are_wider());
+  masters.parts()[0].add_(1.0);
+  EXPECT_EQ(parameters[0].item<float>(), 2.0F);
 }
 
 TEST(FlatParametersTest, parameters_are_views_of_one_buffer) {

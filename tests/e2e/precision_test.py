@@ -1,0 +1,79 @@
+"""bfloat16 from end to end: near float32, checked at step 0, and resumed without losing a digit."""
+
+import math
+import shutil
+
+import pytest
+import torch
+from jobs import step_metrics, succeed
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
+LAYOUTS = [{}, {"data": 2, "zero_stage": 2}, {"tensor": 2}, {"pipeline": 2, "schedule": "zb_h1"}]
+
+
+def without_timing(lines):
+    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
+
+
+def num_ranks(parallel):
+    return parallel.get("data", 1) * parallel.get("tensor", 1) * parallel.get("pipeline", 1)
+
+
+@pytest.fixture
+def narrow_run(run):
+    run.sections["model"]["dtype"] = "bfloat16"
+    succeed("reference", run.config())
+    return run
+
+
+@pytest.mark.parametrize("parallel", LAYOUTS, ids=str)
+def test_every_layout_passes_the_check_of_step_0_and_stays_near_float32(narrow_run, parallel):
+    succeed("train", narrow_run.config(parallel=parallel), ranks=num_ranks(parallel))
+    narrow = step_metrics(narrow_run.output)
+    assert narrow[0]["loss"] == pytest.approx(math.log(2), abs=0.02)
+    shutil.rmtree(narrow_run.output)
+    narrow_run.store.unlink()
+    wide = {"model": {"dtype": "float32"}}
+    succeed("reference", narrow_run.config(**wide))
+    succeed("train", narrow_run.config(**wide))
+    for ours, theirs in zip(narrow, step_metrics(narrow_run.output), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=0.03)
+        assert ours["logps/chosen"] == pytest.approx(theirs["logps/chosen"], rel=0.01)
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=0.1)
+
+
+@pytest.mark.parametrize("parallel", LAYOUTS[:2], ids=str)
+def test_a_checkpoint_has_the_master_weights_and_goes_on_with_them(narrow_run, tmp_path, parallel):
+    def train(name, **limits):
+        config = narrow_run.config(
+            parallel=parallel,
+            train=limits,
+            optimizer={"lr_scheduler_type": "constant", "warmup_steps": 0},
+            output={"directory": str(tmp_path / name)},
+        )
+        succeed("train", config, ranks=num_ranks(parallel))
+
+    train("whole")
+    train("cut", max_steps=2)
+    train("cut")
+    last = "checkpoints/step_00000006/model.safetensors"
+    masters = load_file(tmp_path / "whole" / last)
+    assert {tensor.dtype for tensor in masters.values()} == {torch.float32}
+    assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in masters.values())
+    assert without_timing(step_metrics(tmp_path / "cut")) == without_timing(step_metrics(tmp_path / "whole"))
+    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_any_dtype_is_exported_from_the_master_weights(narrow_run, tmp_path, dtype):
+    config = narrow_run.config(train={"max_steps": 2})
+    succeed("train", config)
+    succeed("export", config, "--output", tmp_path / "exported", "--dtype", dtype)
+    masters = load_file(narrow_run.output / "checkpoints/latest/model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "exported", dtype="auto")
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == getattr(torch, dtype)
+        if name in masters:
+            assert torch.equal(tensor, masters[name].to(tensor.dtype)), name
