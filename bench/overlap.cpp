@@ -49,6 +49,7 @@ class Contender {
     const auto start = std::chrono::steady_clock::now();
     policy_.begin_step(static_cast<int>(microbatches_.size()));
     pass_.train(microbatches_, [](std::size_t, const ResponseLogProbs& log_probs) { return -log_probs.sums.mean(); });
+    static_cast<void>(policy_.end_passes());
     policy_.update(1e-6, policy_.reduce_gradients(), 1.0);
     mesh_.world().barrier();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

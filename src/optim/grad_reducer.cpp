@@ -128,15 +128,17 @@ void GradReducer::retire_first() {
   in_flight_.pop_front();
 }
 
-void GradReducer::end_step() {
+bool GradReducer::end_passes() {
   check(progress_.is_complete(), "a step's gradients come before they are used");
   while (!in_flight_.empty()) retire_first();
+  return zero_if_finite_.item<double>() == 0.0;
+}
+
+void GradReducer::sum_copies() {
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (Communicator* const copies = copies_of(plan_.buckets()[i])) copies->all_reduce(parts_[i], ReduceOp::kSum);
   }
 }
-
-bool GradReducer::is_finite() const { return zero_if_finite_.item<double>() == 0.0; }
 
 at::Tensor GradReducer::gather() {
   check(!is_sharded_, "gradients that are let go of cannot be gathered");

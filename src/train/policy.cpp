@@ -90,7 +90,7 @@ std::vector<at::Tensor> Policy::updated_parts(const at::Tensor& flat) const {
 }
 
 double Policy::reduce_gradients() {
-  reducer_.end_step();
+  reducer_.sum_copies();
   return reducer_.global_norm();
 }
 

@@ -49,7 +49,8 @@ TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const
   pass_.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     return share_of(order, plan, microbatches[index], log_probs, result);
   });
-  if (result.fault.empty() && !policy_.has_finite_gradients()) {
+  const bool is_finite = policy_.end_passes();
+  if (result.fault.empty() && !is_finite) {
     std::vector<std::uint64_t> own;
     for (const auto& pairs : plan.microbatches) own.insert(own.end(), pairs.begin(), pairs.end());
     result.fault = fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, source_.dataset()));

@@ -42,12 +42,12 @@ class GradReducer {
   /// *Local.*
   void finish(int stage);
 
-  /// *Collective* over the job. Waits for all reductions: afterwards shard() is whole, and every copy of a parameter
-  /// has the same bits.
-  void end_step();
+  /// *Collective* over the data axis, after the last pass of a step. Waits until nothing is under way any more; returns
+  /// whether all gradients that this rank has added are finite.
+  [[nodiscard]] bool end_passes();
+  /// *Collective* over the job, after that. Makes shard() whole: every copy of a parameter has the same bits.
+  void sum_copies();
 
-  /// *Local.* Whether the gradients that this rank has added in this step are finite, those of all finished passes.
-  [[nodiscard]] bool is_finite() const;
   /// This rank's parts of the gradients, by bucket.
   [[nodiscard]] const std::vector<at::Tensor>& shard() const noexcept { return parts_; }
   /// *Collective* over the data axis. All gradients [ShardPlan::flat_elements()], from everyone's shard; below stage 2.

@@ -40,10 +40,11 @@ class Policy {
 
   /// *Local.* Before the backward passes of a step.
   void begin_step(int num_microbatches) { reducer_.begin_step(num_microbatches); }
-  /// *Local.* Whether what this rank has added to the gradients in this step is finite.
-  [[nodiscard]] bool has_finite_gradients() const { return reducer_.is_finite(); }
-  /// *Collective* over the job, after the backward passes of a step. Waits until the gradients are added up where this
-  /// rank needs them; returns their norm, the same on every rank.
+  /// *Collective* over the data axis, after the backward passes of a step: nothing is under way any more. Returns
+  /// whether what this rank has added to the gradients is finite.
+  [[nodiscard]] bool end_passes() { return reducer_.end_passes(); }
+  /// *Collective* over the job, after that. The gradients are whole where this rank needs them; returns their norm, the
+  /// same on every rank.
   double reduce_gradients();
   /// *Collective* over the data axis. Clips the reduced gradients, whose norm is given, and makes one update. The other
   /// ranks' parts of it may still be arriving.

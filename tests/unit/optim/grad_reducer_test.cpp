@@ -48,7 +48,8 @@ TEST_P(GradReducerTest, gradients_of_all_microbatches_add_up_whatever_their_stri
   for (int step = 0; step < 2; ++step) {
     reducer.begin_step(3);
     for (int microbatch = 1; microbatch <= 3; ++microbatch) add_microbatch(reducer, microbatch);
-    reducer.end_step();
+    EXPECT_TRUE(reducer.end_passes());
+    reducer.sum_copies();
     ASSERT_EQ(reducer.shard().size(), 2U);
     const at::Tensor expected = at::arange(64, at::kFloat).view({8, 8}).t().reshape({64}) * 6;
     EXPECT_TRUE(at::equal(reducer.shard()[0], expected));
@@ -65,7 +66,7 @@ TEST_P(GradReducerTest, bfloat16_gradients_add_up_in_float32) {
     for (const std::size_t parameter : {1, 0}) reducer.take(parameter, at::full({8, 8}, value, at::kBFloat16));
     reducer.finish(0);
   }
-  reducer.end_step();
+  EXPECT_TRUE(reducer.end_passes());
   EXPECT_TRUE(at::equal(reducer.shard()[0], at::full({64}, 257.0)));
 }
 
@@ -74,17 +75,17 @@ TEST_P(GradReducerTest, one_gradient_that_is_not_finite_is_seen_until_the_next_s
   reducer.begin_step(2);
   add_microbatch(reducer, 1.0);
   add_microbatch(reducer, std::numeric_limits<float>::infinity());
-  EXPECT_FALSE(reducer.is_finite());
+  EXPECT_FALSE(reducer.end_passes());
   reducer.begin_step(1);
   add_microbatch(reducer, 1.0);
-  EXPECT_TRUE(reducer.is_finite());
+  EXPECT_TRUE(reducer.end_passes());
 }
 
-TEST_P(GradReducerTest, a_step_that_is_not_over_has_no_sums) {
+TEST_P(GradReducerTest, passes_that_are_still_to_come_are_missed) {
   GradReducer reducer = make_reducer();
   reducer.begin_step(2);
   add_microbatch(reducer, 1.0);
-  EXPECT_THROW(reducer.end_step(), InvariantError);
+  EXPECT_THROW((void)reducer.end_passes(), InvariantError);
 }
 
 TEST_P(GradReducerTest, what_was_let_go_of_cannot_be_gathered) {
