@@ -22,11 +22,14 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
 
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole
 // stream once in one of the two passes (an all-reduce), or once in both (an all-gather in one, a reduce-scatter in the
-// other) when rows are divided.
+// other) when rows are divided. A layer that is computed again has its two entries and two exits of the forward pass
+// again.
 std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, const MicroBatchSize& microbatch) {
   const int size = inputs.shape.tensor;
   if (size == 1) return 0;
-  const std::int64_t num_passes = 4 * stage.layers.length + (stage.is_first() ? 1 : 0) + (stage.is_last() ? 1 : 0);
+  const std::int64_t per_layer = inputs.recompute == Recompute::kFull ? 6 : 4;
+  const std::int64_t num_passes =
+      per_layer * stage.layers.length + (stage.is_first() ? 1 : 0) + (stage.is_last() ? 1 : 0);
   const std::int64_t rows = (microbatch.num_stream_tokens + size - 1) / size;
   const std::int64_t part_bytes = rows * inputs.spec.hidden_size * inputs.element_bytes;
   const std::int64_t statistics = all_gather_bytes(2 * microbatch.num_labelled_rows * kFloat64Bytes, size);

@@ -14,6 +14,7 @@
 #include "collimate/nn/rope.hpp"
 #include "collimate/nn/wide_dtype.hpp"
 #include "embedding.hpp"
+#include "recompute.hpp"
 
 namespace collimate {
 
@@ -83,6 +84,19 @@ void Stage::wait_for(const std::vector<at::Tensor>& parameters) const {
   for (const at::Tensor& parameter : parameters) keeper_->wait_for_value(parameter);
 }
 
+Residual Stage::run_layer(const DecoderLayer& layer, const Residual& input, const StreamContext& context) const {
+  if (options_.recompute == Recompute::kNone) return layer.forward(input, context);
+  const ModelPart part = [&layer, context](const std::vector<at::Tensor>& inputs) {
+    const Residual output =
+        layer.forward({.stream = inputs[0], .delta = inputs.size() > 1 ? inputs[1] : at::Tensor()}, context);
+    return std::vector<at::Tensor>{output.stream, output.delta};
+  };
+  // The sum of both would be half as much to keep, but its gradient would be rounded once more.
+  const std::vector<at::Tensor> outputs =
+      input.delta.defined() ? recomputed(part, {input.stream, input.delta}) : recomputed(part, {input.stream});
+  return {.stream = outputs[0], .delta = outputs[1]};
+}
+
 at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input) const {
   check(input.defined() != part_.is_first(), "every stage but the first takes the output of the one before");
   std::optional<at::NoGradGuard> no_grad;
@@ -95,7 +109,7 @@ at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input)
   Residual residual{.stream = part_.is_first() ? embed(microbatch) : input, .delta = {}};
   for (const DecoderLayer& layer : layers_) {
     wait_for(layer.parameters());
-    residual = layer.forward(residual, context);
+    residual = run_layer(layer, residual, context);
   }
   if (!part_.is_last()) return residual.stream + residual.delta;
   wait_for({final_norm_, head_});

@@ -5,6 +5,7 @@
 #include "collimate/base/host_name.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/determinism.hpp"
 #include "collimate/engine/metrics_writer.hpp"
 #include "collimate/engine/progress.hpp"
 #include "collimate/engine/trace_file.hpp"
@@ -65,9 +66,11 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
 }
 
 void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
+  set_deterministic(config_.train.deterministic);
   ModelShard shard = make_agreed(mesh_.world(), [&] {
     const ShardLayout layout = shard_layout(config_.parallel, model_->spec(), mesh_);
-    const StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
+    StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
+    stage.recompute = config_.model.recompute;
     return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, stage) : build_shard(*model_, layout, stage);
   });
   policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);

@@ -9,11 +9,10 @@ import xml.etree.ElementTree as ElementTree
 
 import h5py
 import pytest
-from jobs import BINARY, REPOSITORY, read_metrics, refuse, running, step_metrics, succeed
+from jobs import BINARY, TIMING, REPOSITORY, read_metrics, refuse, running, step_metrics, succeed
 from model_folders import make_llama
 from safetensors.torch import load_file
 
-TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 LAYOUTS = {
     "tensor": {"tensor": 2},
     "pipeline": {"pipeline": 2, "schedule": "zbv", "virtual_stages": 2},

@@ -11,14 +11,9 @@ import h5py
 import pytest
 import torch
 from dpo_loop import read_rows, response_logp
-from jobs import BINARY, collimate, read_metrics, step_metrics, succeed
+from jobs import BINARY, TIMING, collimate, read_metrics, step_metrics, succeed, without_timing
 from transformers import AutoModelForCausalLM
 
-TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
-
-
-def without_timing(lines):
-    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
 
 
 def test_check_prints_what_the_run_will_be_and_warns(run):

@@ -5,16 +5,11 @@ import shutil
 
 import pytest
 import torch
-from jobs import step_metrics, succeed
+from jobs import step_metrics, succeed, without_timing
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 LAYOUTS = [{}, {"data": 2, "zero_stage": 2}, {"tensor": 2}, {"pipeline": 2, "schedule": "zb_h1"}]
-
-
-def without_timing(lines):
-    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
 
 
 def num_ranks(parallel):

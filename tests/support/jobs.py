@@ -7,10 +7,11 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ["COLLIMATE_BUILD"]) / "bin" / "collimate"
+TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 
 
-def collimate(*arguments, ranks=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
-    """Runs the command on `ranks` ranks with one thread each; the caller looks at the exit code."""
+def collimate(*arguments, ranks=1, threads=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
+    """Runs the command on `ranks` ranks of `threads` threads each; the caller looks at the exit code."""
     command = [BINARY, *arguments]
     if ranks > 1:
         command = [REPOSITORY / "launch" / "mpirun", "-n", str(ranks), "--timeout", str(timeout - 10), *command]
@@ -21,7 +22,7 @@ def collimate(*arguments, ranks=1, cwd=None, timeout=120) -> subprocess.Complete
         capture_output=True,
         text=True,
         env=os.environ
-        | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
+        | {"OMP_NUM_THREADS": str(threads), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
     )
 
 
@@ -68,3 +69,8 @@ def read_metrics(output: Path) -> list[dict]:
 
 def step_metrics(output: Path) -> list[dict]:
     return [line for line in read_metrics(output) if "loss" in line]
+
+
+def without_timing(lines: list[dict]) -> list[dict]:
+    """What two runs of one configuration must agree in."""
+    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]

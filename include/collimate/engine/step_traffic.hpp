@@ -9,6 +9,7 @@
 #include <string>
 
 #include "collimate/mesh/mesh_shape.hpp"
+#include "collimate/model/config.hpp"
 #include "collimate/model/rank_tensors.hpp"
 #include "collimate/optim/shard_plan.hpp"
 
@@ -21,6 +22,7 @@ struct TrafficInputs {
   MeshShape shape;
   Coordinate place;
   bool sequence_parallel = true;
+  Recompute recompute = Recompute::kNone;
   std::int64_t element_bytes = 4;                    ///< of parameters and activations
   std::int64_t gradient_bytes = 4;                   ///< of gradients as they are added up
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements

@@ -16,12 +16,23 @@ template <>
 inline constexpr auto enum_names<ModelInitialize> =
     std::to_array<EnumName<ModelInitialize>>({{ModelInitialize::kNone, "none"}, {ModelInitialize::kRandom, "random"}});
 
+/// What a backward pass computes a second time instead of finding it kept.
+enum class Recompute {
+  kNone,
+  kFull,  ///< everything inside a decoder layer: of a layer only its input is kept
+};
+
+template <>
+inline constexpr auto enum_names<Recompute> =
+    std::to_array<EnumName<Recompute>>({{Recompute::kNone, "none"}, {Recompute::kFull, "full"}});
+
 struct ModelConfig {
   std::optional<std::string> path;    ///< a Hugging Face folder; or
   std::optional<std::string> config;  ///< a config.json alone, with initialize: random
   ModelInitialize initialize = ModelInitialize::kNone;
   std::uint64_t init_seed = 0;
   ComputeDtype dtype = ComputeDtype::kFloat32;
+  Recompute recompute = Recompute::kNone;
 
   bool operator==(const ModelConfig&) const = default;
 
@@ -30,7 +41,8 @@ struct ModelConfig {
                       field("config", &ModelConfig::config, Role::kOperational, FilePath{}),
                       field("initialize", &ModelConfig::initialize, Role::kIdentity),
                       field("init_seed", &ModelConfig::init_seed, Role::kIdentity),
-                      field("dtype", &ModelConfig::dtype, Role::kIdentity)};
+                      field("dtype", &ModelConfig::dtype, Role::kIdentity),
+                      field("recompute", &ModelConfig::recompute, Role::kLayout)};
   }
 };
 

@@ -32,7 +32,7 @@ std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::
 /// What all layers of one forward pass share. Not owned.
 struct StreamContext {
   std::span<const Segment> segments;
-  const RopeTable& rope;  ///< of all rows of the stream, padding included
+  RopeTable rope;  ///< of all rows of the stream, padding included
   TensorAxis axis;
   WeightGradientQueue* queue = nullptr;
 };

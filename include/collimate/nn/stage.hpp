@@ -12,6 +12,7 @@
 #include <c10/core/ScalarType.h>
 
 #include "collimate/data/microbatch.hpp"
+#include "collimate/model/config.hpp"
 #include "collimate/model/spec.hpp"
 #include "collimate/model/stage_split.hpp"
 #include "collimate/nn/decoder_layer.hpp"
@@ -26,6 +27,7 @@ struct StageOptions {
   at::ScalarType dtype = at::kFloat;  ///< Of parameters and activations: kFloat, kBFloat16 or kDouble.
   at::Device device = at::kCPU;       ///< Of parameters and computation.
   bool trainable = true;              ///< false: parameters take no gradient and forward keeps nothing for a backward.
+  Recompute recompute = Recompute::kNone;
 };
 
 /// One stage of the pipeline on one rank of the tensor axis. Holds its parameters together with the ModelShard that
@@ -49,13 +51,16 @@ class Stage {
 
   /// *Collective* over the tensor axis. This rank's rows [residual rows, hidden_size] of the stream behind the stage's
   /// layers; behind the last stage, after the final norm. `input` is the output of the stage before, undefined for the
-  /// first. With autograd history if the stage is trainable. Throws InvariantError if a token is outside the
+  /// first. With autograd history if the stage is trainable; with Recompute::kFull the microbatch
+  /// must outlive the backward pass, which runs the layers again. Throws InvariantError if a token is outside the
   /// vocabulary.
   [[nodiscard]] at::Tensor forward(const MicroBatch& microbatch, const at::Tensor& input = {}) const;
 
  private:
   void wait_for(const std::vector<at::Tensor>& parameters) const;
   [[nodiscard]] at::Tensor embed(const MicroBatch& microbatch) const;
+  [[nodiscard]] Residual run_layer(const DecoderLayer& layer, const Residual& input,
+                                   const StreamContext& context) const;
   [[nodiscard]] at::Tensor indices(const std::vector<std::int64_t>& values) const;
 
   StagePart part_;

@@ -11,6 +11,7 @@ struct TrainConfig {
   double num_train_epochs = 1.0;
   std::int64_t max_steps = -1;    ///< optimizer steps; -1: as num_train_epochs says
   std::int64_t eval_steps = 500;  ///< optimizer steps between evaluations
+  bool deterministic = true;      ///< the same bits in every run; an operation that cannot is an error
   std::uint64_t seed = 17;        ///< of the order of pairs
 
   bool operator==(const TrainConfig&) const = default;
@@ -19,6 +20,7 @@ struct TrainConfig {
     return std::tuple{field("num_train_epochs", &TrainConfig::num_train_epochs, Role::kSchedule, above(0)),
                       field("max_steps", &TrainConfig::max_steps, Role::kSchedule, CountOrUnlimited{}),
                       field("eval_steps", &TrainConfig::eval_steps, Role::kSchedule, at_least(1)),
+                      field("deterministic", &TrainConfig::deterministic, Role::kOperational),
                       field("seed", &TrainConfig::seed, Role::kIdentity)};
   }
 };

@@ -24,13 +24,15 @@ void add_small(std::vector<Layout>& layouts) {
   layouts.push_back({.data = 2, .global_batch_size = 1, .zero_stage = 0});
   layouts.push_back({.tensor = 2});
   layouts.push_back({.tensor = 2, .sequence_parallel = false, .model = ModelKind::kAllOptions});
-  layouts.push_back({.tensor = 2, .model = ModelKind::kAllOptions, .microbatch_tokens = 1});
+  layouts.push_back(
+      {.tensor = 2, .model = ModelKind::kAllOptions, .microbatch_tokens = 1, .recompute = Recompute::kFull});
   layouts.push_back({.tensor = 2, .model = ModelKind::kOneKvHead, .prefix_sharing = false});
   layouts.push_back({.pipeline = 2, .schedule = kGpipe});
   layouts.push_back({.pipeline = 2, .model = ModelKind::kTied});
   layouts.push_back({.pipeline = 2, .schedule = kInterleaved, .virtual_stages = 2, .model = ModelKind::kTied});
   layouts.push_back({.pipeline = 2, .schedule = kZbH1, .model = ModelKind::kAllOptions});
-  layouts.push_back({.pipeline = 2, .schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kTied});
+  layouts.push_back(
+      {.pipeline = 2, .schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kTied, .recompute = Recompute::kFull});
   layouts.push_back({.pipeline = 2, .microbatch_tokens = 400, .global_batch_size = 2});
 }
 
@@ -121,10 +123,10 @@ ModelSpec Layout::spec() const {
 
 std::string Layout::name() const {
   constexpr const char* kModels[] = {"plain", "one_kv_head", "tied", "all_options", "thin_70b"};
-  return fmt::format("dp{}_pp{}_tp{}_{}_{}_v{}_layers{}_{}_tokens{}_{}_batch{}_zero{}", data, pipeline, tensor,
+  return fmt::format("dp{}_pp{}_tp{}_{}_{}_v{}_layers{}_{}_tokens{}_{}_batch{}_zero{}_again{}", data, pipeline, tensor,
                      sequence_parallel ? "sp" : "nosp", enum_name(schedule), virtual_stages, num_layers,
                      kModels[static_cast<int>(model)], microbatch_tokens, prefix_sharing ? "shared" : "apart",
-                     global_batch_size, zero_stage);
+                     global_batch_size, zero_stage, enum_name(recompute));
 }
 
 Layout deep_layout() {

@@ -7,6 +7,7 @@
 
 #include "collimate/config/dtype.hpp"
 #include "collimate/mesh/config.hpp"
+#include "collimate/model/config.hpp"
 #include "collimate/model/spec.hpp"
 
 namespace collimate::test {
@@ -34,6 +35,7 @@ struct Layout {
   int global_batch_size = 7;
   int num_steps = 5;
   int zero_stage = 1;
+  Recompute recompute = Recompute::kNone;
   ComputeDtype dtype = ComputeDtype::kFloat64;
 
   [[nodiscard]] int num_ranks() const { return data * pipeline * tensor; }

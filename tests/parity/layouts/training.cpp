@@ -59,7 +59,7 @@ ParameterLoader even_weights() {
 }
 
 void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
-                          int zero_stage, LayoutResult& result) {
+                          const Layout& layout, LayoutResult& result) {
   std::vector<MicroBatchSize> sizes;
   for (const MicroBatch& microbatch : microbatches) {
     sizes.push_back(
@@ -70,10 +70,11 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .shape = mesh.shape(),
                              .place = mesh.coordinate(),
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
+                             .recompute = layout.recompute,
                              .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
                              .gradient_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
                              .bucket_elements = kBucket,
-                             .zero_stage = zero_stage};
+                             .zero_stage = layout.zero_stage};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
 }
 
@@ -107,7 +108,8 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
   const ModelSpec spec = layout.spec();
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.1;
-  const StageOptions options = stage_options(layout.dtype, ShardUse::kTraining, mesh);
+  StageOptions options = stage_options(layout.dtype, ShardUse::kTraining, mesh);
+  options.recompute = layout.recompute;
   Policy policy(ModelShard(spec, shard_layout(layout.parallel(), spec, mesh), even_weights(), options), optimizer,
                 {.zero_stage = layout.zero_stage, .bucket_elements = kBucket}, mesh);
   if (prepare) prepare(policy.shard());
@@ -130,8 +132,7 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     add_counted_traffic(mesh, 1, result);
     result.losses.push_back(outcome.metrics.front());
     result.grad_norms.push_back(outcome.grad_norm);
-    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), layout.zero_stage,
-                         result);
+    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), layout, result);
     std::vector<TensorGroup> state = policy.gather_groups();
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);
@@ -144,6 +145,7 @@ LayoutResult train_plainly(Layout layout, const LayoutData& data) {
   layout.schedule = ScheduleType::k1f1b;
   layout.microbatch_tokens = 1;
   layout.prefix_sharing = false;
+  layout.recompute = Recompute::kNone;
   SoloFactory solo;
   ProcessMesh mesh(solo, solo, {});
   return train_layout(layout, data, mesh);

@@ -1,4 +1,5 @@
-// What the data axis divides changes no bit, and communication does not wait for computation.
+// What the data axis divides changes no bit, nor does what is computed again, and communication does not wait for
+// computation.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
@@ -71,6 +72,18 @@ TEST_F(ZeroTest, stage_2_gives_them_too_when_there_is_one_microbatch) {
     layout.microbatch_tokens = 4096;
     SCOPED_TRACE(layout.name());
     expect_same_bits(train_at(layout, 2, data_), train_at(layout, 1, data_));
+  }
+}
+
+TEST_F(ZeroTest, activations_that_are_computed_again_have_the_same_bits) {
+  for (Layout layout : layouts_of(environment().world_size())) {
+    layout.schedule = layout.pipeline > 1 ? ScheduleType::kZbH1 : layout.schedule;
+    SCOPED_TRACE(layout.name());
+    const LayoutResult kept = train_at(layout, 1, data_);
+    layout.recompute = Recompute::kFull;
+    const LayoutResult again = train_at(layout, 1, data_);
+    expect_same_bits(again, kept);
+    EXPECT_EQ(again.counted_traffic, again.expected_traffic);
   }
 }
 

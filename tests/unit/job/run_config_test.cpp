@@ -48,6 +48,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"model.initialize", "none"},
     {"model.init_seed", "0"},
     {"model.dtype", "float64"},
+    {"model.recompute", "full"},
     {"reference.path", "models/other"},
     {"reference.store", "other.h5"},
     {"reference.dtype", "float64"},
@@ -86,6 +87,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"train.num_train_epochs", "0.5"},
     {"train.max_steps", "100"},
     {"train.eval_steps", "50"},
+    {"train.deterministic", "false"},
     {"train.seed", "18446744073709551615"},
     {"checkpoint.save_steps", "10"},
     {"checkpoint.save_total_limit", "1"},
@@ -141,14 +143,14 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
                           "train.max_steps", "train.eval_steps"));
   EXPECT_THAT(keys[Role::kLayout],
-              ElementsAre("parallel.data", "parallel.pipeline", "parallel.tensor", "parallel.sequence_parallel",
-                          "parallel.schedule", "parallel.virtual_stages", "parallel.layers_per_stage",
-                          "parallel.zero_stage", "batch.eval_batch_size", "batch.microbatch_tokens",
-                          "batch.prefix_sharing", "runtime.device", "runtime.backend"));
+              ElementsAre("model.recompute", "parallel.data", "parallel.pipeline", "parallel.tensor",
+                          "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
+                          "parallel.layers_per_stage", "parallel.zero_stage", "batch.eval_batch_size",
+                          "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
   EXPECT_THAT(keys[Role::kOperational],
               ElementsAre("model.path", "model.config", "reference.path", "reference.store", "data.train.0.path",
-                          "data.eval.0.path", "checkpoint.save_steps", "checkpoint.save_total_limit",
-                          "runtime.check_level", "runtime.trace", "output.directory"));
+                          "data.eval.0.path", "train.deterministic", "checkpoint.save_steps",
+                          "checkpoint.save_total_limit", "runtime.check_level", "runtime.trace", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
