@@ -89,9 +89,9 @@ std::string packed(const RowsByPair& rows) {
   return bytes;
 }
 
-void unpack_into(RowsByPair& rows, std::string_view bytes) {
+void unpack_into(RowsByPair& rows, std::span<const char> bytes) {
   constexpr std::size_t kEntryBytes = sizeof(std::uint64_t) + sizeof(ReferenceRow);
-  for (; !bytes.empty(); bytes.remove_prefix(kEntryBytes)) {
+  for (; !bytes.empty(); bytes = bytes.subspan(kEntryBytes)) {
     std::uint64_t pair = 0;
     ReferenceRow row;
     std::copy_n(bytes.data(), sizeof(pair), reinterpret_cast<char*>(&pair));

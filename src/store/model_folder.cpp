@@ -114,7 +114,7 @@ std::vector<std::string> ModelFolder::companion_paths() const {
   std::vector<std::string> paths;
   for (const auto& entry : fs::directory_iterator(path_)) {
     const std::string name = entry.path().filename().string();
-    const bool is_companion = entry.is_regular_file() && name != "config.json" && !name.starts_with(".");
+    const bool is_companion = entry.is_regular_file() && name != "config.json" && !name.starts_with('.');
     if (is_companion && !detail::is_weight_file(name)) paths.push_back(entry.path().string());
   }
   std::ranges::sort(paths);

@@ -14,7 +14,7 @@
 
 namespace collimate {
 
-std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, TrainRequest request, ProcessMesh& mesh,
+std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainRequest& request, ProcessMesh& mesh,
                                                 const Log& log) {
   std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
   run->open_inputs(request.config_file);

@@ -27,7 +27,8 @@ class TrainingRun {
  public:
   /// *Collective.* Opens and checks all inputs, claims the output folder, builds or restores the policy. Throws
   /// AgreedError. `mesh` and `log` must outlive the run.
-  static std::unique_ptr<TrainingRun> build(RunConfig config, TrainRequest request, ProcessMesh& mesh, const Log& log);
+  static std::unique_ptr<TrainingRun> build(RunConfig config, const TrainRequest& request, ProcessMesh& mesh,
+                                            const Log& log);
   ~TrainingRun();
 
   /// *Collective.* Trains to the end; see Trainer::run. Writes the trace that the configuration asks for.

@@ -81,14 +81,14 @@ BlockInput widened(const BlockInput& input) {
 
 }  // namespace
 
-BlockOutput attend(const BlockInput& given) {
-  const BlockInput input = widened(given);
-  BlockOutput result{.out = at::empty_like(input.q),
-                     .log_sum_exp = at::empty({input.q.size(0), input.q.size(1)}, input.q.options())};
-  for_chunks(input.block, [&](const Chunk& chunk) {
-    at::Tensor scores = scores_of(input, chunk);
+BlockOutput attend(const BlockInput& input) {
+  const BlockInput wide = widened(input);
+  BlockOutput result{.out = at::empty_like(wide.q),
+                     .log_sum_exp = at::empty({wide.q.size(0), wide.q.size(1)}, wide.q.options())};
+  for_chunks(wide.block, [&](const Chunk& chunk) {
+    at::Tensor scores = scores_of(wide, chunk);
     const at::Tensor log_sum_exp = scores.logsumexp(2, true);
-    const at::Tensor out = at::bmm(scores.sub_(log_sum_exp).exp_(), chunk.keys(input.v));
+    const at::Tensor out = at::bmm(scores.sub_(log_sum_exp).exp_(), chunk.keys(wide.v));
     chunk.rows(result.out).copy_(ungrouped(out, chunk.num_rows));
     chunk.rows(result.log_sum_exp).copy_(ungrouped(log_sum_exp, chunk.num_rows).squeeze(2));
   });
@@ -96,23 +96,23 @@ BlockOutput attend(const BlockInput& given) {
 }
 
 // Dao et al., "FlashAttention", arXiv 2205.14135, algorithm 4.
-QkvGradients attend_backward(const BlockInput& given, const BlockGradient& gradient) {
-  const BlockInput input = widened(given);
-  const std::int64_t num_kv_heads = input.k.size(1);
-  QkvGradients result{.q = at::empty_like(input.q), .k = at::zeros_like(input.k), .v = at::zeros_like(input.v)};
-  for_chunks(input.block, [&](const Chunk& chunk) {
+QkvGradients attend_backward(const BlockInput& input, const BlockGradient& gradient) {
+  const BlockInput wide = widened(input);
+  const std::int64_t num_kv_heads = wide.k.size(1);
+  QkvGradients result{.q = at::empty_like(wide.q), .k = at::zeros_like(wide.k), .v = at::zeros_like(wide.v)};
+  for_chunks(wide.block, [&](const Chunk& chunk) {
     const auto group_of = [&](const at::Tensor& rows) {
-      return grouped(chunk.rows(rows).to(input.q.scalar_type()), num_kv_heads);
+      return grouped(chunk.rows(rows).to(wide.q.scalar_type()), num_kv_heads);
     };
     const at::Tensor grad_out = group_of(gradient.grad_out);
     const at::Tensor log_sum_exp = group_of(gradient.output.log_sum_exp.unsqueeze(2));
-    const at::Tensor probabilities = scores_of(input, chunk).sub_(log_sum_exp).exp_();
+    const at::Tensor probabilities = scores_of(wide, chunk).sub_(log_sum_exp).exp_();
     chunk.keys(result.v).add_(at::bmm(probabilities.transpose(1, 2), grad_out));
     const at::Tensor row_sums = (grad_out * group_of(gradient.output.out)).sum(2, true);
     const at::Tensor grad_scores =
-        at::bmm(grad_out, chunk.keys(input.v).transpose(1, 2)).sub_(row_sums).mul_(probabilities).mul_(scale_of(input));
-    chunk.rows(result.q).copy_(ungrouped(at::bmm(grad_scores, chunk.keys(input.k)), chunk.num_rows));
-    chunk.keys(result.k).add_(at::bmm(grad_scores.transpose(1, 2), group_of(input.q)));
+        at::bmm(grad_out, chunk.keys(wide.v).transpose(1, 2)).sub_(row_sums).mul_(probabilities).mul_(scale_of(wide));
+    chunk.rows(result.q).copy_(ungrouped(at::bmm(grad_scores, chunk.keys(wide.k)), chunk.num_rows));
+    chunk.keys(result.k).add_(at::bmm(grad_scores.transpose(1, 2), group_of(wide.q)));
   });
   return result;
 }
