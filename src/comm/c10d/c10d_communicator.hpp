@@ -45,7 +45,7 @@ class C10dCommunicator final : public Communicator {
   /// Starts an operation and waits for it. There is none on an empty tensor.
   template <class Begin>
   void run(const char* call, const at::Tensor& tensor, const Begin& begin) const;
-  /// The work keeps the tensors, the first of which is empty or not like all.
+  /// The work keeps the tensors alive. Where the first one is empty there is nothing to do.
   template <class Begin>
   WorkHandle start(const char* call, std::vector<at::Tensor> tensors, const Begin& begin) const;
   [[nodiscard]] bool sums_wide(const at::Tensor& tensor) const;
