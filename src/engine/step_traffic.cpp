@@ -16,8 +16,7 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
   const TensorShard shard{
       .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
   const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard);
-  const auto planned = planned_parameters(tensors);
-  return {planned, inputs.shape.data, inputs.bucket_elements.value_or(bucket_elements_for(planned))};
+  return {planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements};
 }
 
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole
@@ -80,15 +79,16 @@ std::optional<CopyGroup> copies_of(GradientSum sum, const TrafficInputs& inputs)
 void add_gradient_bytes(const TrafficInputs& inputs, std::int64_t num_microbatches,
                         std::map<std::string, std::int64_t>& bytes) {
   const int num_data_ranks = inputs.shape.data;
+  // Gradients add up in float32 at least.
+  const std::int64_t gradient_bytes = std::max<std::int64_t>(4, inputs.element_bytes);
   const ShardPlan plan = plan_of(inputs);
   for (const Bucket& bucket : plan.buckets()) {
-    const std::int64_t reduced_bytes = bucket.flat.length * inputs.gradient_bytes;
+    const std::int64_t reduced_bytes = bucket.flat.length * gradient_bytes;
     const std::int64_t gathered_bytes =
-        plan.part_elements(bucket) * (inputs.zero_stage == 0 ? inputs.gradient_bytes : inputs.element_bytes);
+        plan.part_elements(bucket) * (inputs.zero_stage == 0 ? gradient_bytes : inputs.element_bytes);
     const auto copies = copies_of(bucket.gradient_sum, inputs);
     if (copies && copies->size > 1) {
-      bytes[copies->name] +=
-          all_reduce_bytes(plan.part_elements(bucket), inputs.gradient_bytes, copies->rank, copies->size);
+      bytes[copies->name] += all_reduce_bytes(plan.part_elements(bucket), gradient_bytes, copies->rank, copies->size);
     }
     const std::int64_t num_reductions = inputs.zero_stage == 2 ? num_microbatches : 1;
     bytes["data"] += num_reductions * reduce_scatter_bytes(reduced_bytes, num_data_ranks) +

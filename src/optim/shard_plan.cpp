@@ -27,9 +27,11 @@ std::int64_t bucket_elements_for(std::span<const PlannedParameter> parameters) {
   return std::clamp(all / 32, kLeastBucketElements, kMostBucketElements);
 }
 
-ShardPlan::ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks, std::int64_t bucket_elements)
+ShardPlan::ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks,
+                     std::optional<std::int64_t> bucket_elements)
     : num_ranks_(num_ranks) {
-  check(num_ranks >= 1 && bucket_elements >= 1, "a plan has ranks, and buckets of some size");
+  const std::int64_t enough = bucket_elements.value_or(bucket_elements_for(parameters));
+  check(num_ranks >= 1 && enough >= 1, "a plan has ranks, and buckets of some size");
   std::size_t first = 0;
   while (first < parameters.size()) {
     Bucket bucket{.flat = {.begin = flat_elements()},
@@ -42,8 +44,7 @@ ShardPlan::ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks
       return parameter.gradient_sum == bucket.gradient_sum && parameter.stages == bucket.stages;
     };
     std::int64_t elements = 0;
-    while (bucket.end_parameter < parameters.size() && elements < bucket_elements &&
-           belongs(parameters[bucket.end_parameter])) {
+    while (bucket.end_parameter < parameters.size() && elements < enough && belongs(parameters[bucket.end_parameter])) {
       const std::int64_t own = parameters[bucket.end_parameter++].elements;
       parameters_.push_back({.begin = bucket.flat.begin + elements, .length = own});
       bucket_of_parameter_.push_back(buckets_.size());

@@ -34,8 +34,7 @@ std::vector<Placement> placements_of(const ModelShard& shard) {
 ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::optional<std::int64_t> bucket_elements) {
   const ShardLayout& layout = shard.layout();
   const auto tensors = rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard());
-  const auto planned = planned_parameters(tensors);
-  return {planned, num_ranks, bucket_elements.value_or(bucket_elements_for(planned))};
+  return {planned_parameters(tensors), num_ranks, bucket_elements};
 }
 
 }  // namespace

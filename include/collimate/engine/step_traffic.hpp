@@ -24,7 +24,6 @@ struct TrafficInputs {
   bool sequence_parallel = true;
   Recompute recompute = Recompute::kNone;
   std::int64_t element_bytes = 4;                    ///< of parameters and activations
-  std::int64_t gradient_bytes = 4;                   ///< of gradients as they are added up
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
   int zero_stage = 1;
 };

@@ -13,8 +13,8 @@
 namespace collimate {
 
 struct LogProbHeadOptions {
-  std::int64_t chunk_bytes =
-      std::int64_t{16} * 1024 * 1024;  ///< Bound on the logits that exist at a time; at least one row.
+  /// Bound on the logits that exist at a time; at least one row.
+  std::int64_t chunk_bytes = std::int64_t{16} * 1024 * 1024;
 };
 
 struct ResponseLogProbs {

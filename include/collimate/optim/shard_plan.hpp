@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,9 +51,9 @@ struct Bucket {
 /// The same on every rank of a data axis.
 class ShardPlan {
  public:
-  /// Closes a bucket once it has `bucket_elements`.
+  /// Closes a bucket once it has `bucket_elements`; unset: bucket_elements_for.
   ShardPlan(std::span<const PlannedParameter> parameters, int num_ranks,
-            std::int64_t bucket_elements = kMostBucketElements);
+            std::optional<std::int64_t> bucket_elements = {});
 
   [[nodiscard]] int num_ranks() const { return num_ranks_; }
   [[nodiscard]] std::size_t num_parameters() const { return parameters_.size(); }

@@ -72,7 +72,6 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
                              .recompute = layout.recompute,
                              .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
-                             .gradient_bytes = shard.options().dtype == at::kDouble ? 8 : 4,
                              .bucket_elements = kBucket,
                              .zero_stage = layout.zero_stage};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
