@@ -22,7 +22,7 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
 // Tensor axis, one stage and microbatch, forward and backward. Every entry to the axis and every exit moves the whole
 // stream once in one of the two passes (an all-reduce), or once in both (an all-gather in one, a reduce-scatter in the
 // other) when rows are divided. A layer that is computed again has its two entries and two exits of the forward pass
-// again.
+// again; where only the inputs of its products are, their rows are gathered again at the two entries.
 std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, const MicroBatchSize& microbatch) {
   const int size = inputs.shape.tensor;
   if (size == 1) return 0;
@@ -34,7 +34,9 @@ std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, c
   const std::int64_t statistics = all_gather_bytes(2 * microbatch.num_labelled_rows * kFloat64Bytes, size);
   const std::int64_t head = stage.is_last() ? statistics : 0;
   if (inputs.sequence_parallel) {
-    return num_passes * (all_gather_bytes(part_bytes, size) + reduce_scatter_bytes(part_bytes * size, size)) + head;
+    const std::int64_t again = inputs.recompute == Recompute::kSelective ? 2 * stage.layers.length : 0;
+    return num_passes * (all_gather_bytes(part_bytes, size) + reduce_scatter_bytes(part_bytes * size, size)) +
+           again * all_gather_bytes(part_bytes, size) + head;
   }
   const std::int64_t elements = microbatch.num_stream_tokens * inputs.spec.hidden_size;
   return num_passes * all_reduce_bytes(elements, inputs.element_bytes, inputs.place.tp_rank, size) + head;

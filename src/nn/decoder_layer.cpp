@@ -1,6 +1,7 @@
 #include "collimate/nn/decoder_layer.hpp"
 
 #include <string>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -11,7 +12,7 @@
 
 namespace collimate {
 
-std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::Tensor& weight, double epsilon) {
+std::pair<at::Tensor, at::Tensor> normalize(Residual residual, const at::Tensor& weight, double epsilon) {
   if (residual.delta.defined()) return add_rms_norm(residual.stream, residual.delta, weight, epsilon);
   return {residual.stream, rms_norm(residual.stream, weight, epsilon)};
 }
@@ -19,7 +20,7 @@ std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::
 namespace {
 
 // The sum of the ranks' partial products, and the bias once.
-at::Tensor sum_partial(const at::Tensor& x, const LinearWeight& layer, const StreamContext& context) {
+at::Tensor sum_partial(const LinearInput& x, const LinearWeight& layer, const StreamContext& context) {
   const at::Tensor partial = linear(x, {.weight = layer.weight, .bias = {}}, context.queue);
   const at::Tensor sum = leave_tensor_axis(partial, context.axis);
   return layer.bias.defined() ? sum + layer.bias : sum;
@@ -52,15 +53,29 @@ DecoderLayer::DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, cons
   }
 }
 
-Residual DecoderLayer::forward(const Residual& input, const StreamContext& context) const {
-  const auto [before_attention, attention_input] = normalize(input, attention_norm_, epsilon_);
-  const Residual attended{before_attention, attend(attention_input, context)};
-  const auto [before_mlp, mlp_input] = normalize(attended, mlp_norm_, epsilon_);
-  return {before_mlp, transform(mlp_input, context)};
+Residual DecoderLayer::forward(Residual input, const StreamContext& context) const {
+  // What is moved is let go of as soon as the next step has it.
+  Normed before = norm(std::move(input), attention_norm_, context);
+  Residual attended{.stream = std::move(before.stream), .delta = attend(std::move(before.input), context)};
+  Normed between = norm(std::move(attended), mlp_norm_, context);
+  return {.stream = std::move(between.stream), .delta = transform(std::move(between.input), context)};
 }
 
-at::Tensor DecoderLayer::attend(const at::Tensor& normed, const StreamContext& context) const {
-  std::vector<at::Tensor> qkv = linear(enter_tensor_axis(normed, context.axis), qkv_, context.queue);
+DecoderLayer::Normed DecoderLayer::norm(Residual residual, const at::Tensor& weight,
+                                        const StreamContext& context) const {
+  auto [stream, normed] = normalize(std::move(residual), weight, epsilon_);
+  Normed result{.stream = stream, .input = {.value = enter_tensor_axis(normed, context.axis)}};
+  if (!context.recomputes_inputs) return result;
+  result.input.sources = {stream, weight};
+  result.input.formula = [epsilon = epsilon_, axis = context.axis](const std::vector<at::Tensor>& sources) {
+    return enter_tensor_axis(rms_norm(sources[0], sources[1], epsilon), axis);
+  };
+  return result;
+}
+
+at::Tensor DecoderLayer::attend(LinearInput normed, const StreamContext& context) const {
+  std::vector<at::Tensor> qkv = linear(normed, qkv_, context.queue);
+  normed = {};
   if (q_norm_.defined()) {
     qkv[0] = rms_norm(qkv[0], q_norm_, epsilon_);
     qkv[1] = rms_norm(qkv[1], k_norm_, epsilon_);
@@ -69,12 +84,18 @@ at::Tensor DecoderLayer::attend(const at::Tensor& normed, const StreamContext& c
   const at::Tensor q = heads(apply_rope(qkv[0], context.rope));
   const at::Tensor k = heads(apply_rope(qkv[1], context.rope));
   const at::Tensor out = attention(q, k, heads(qkv[2]), context.segments, window_).out;
-  return sum_partial(out.view({out.size(0), out.size(1) * head_dim_}), attention_output_, context);
+  return sum_partial({.value = out.view({out.size(0), out.size(1) * head_dim_})}, attention_output_, context);
 }
 
-at::Tensor DecoderLayer::transform(const at::Tensor& normed, const StreamContext& context) const {
-  const std::vector<at::Tensor> gate_up = linear(enter_tensor_axis(normed, context.axis), gate_up_, context.queue);
-  return sum_partial(silu_multiply(gate_up[0], gate_up[1]), down_, context);
+at::Tensor DecoderLayer::transform(LinearInput normed, const StreamContext& context) const {
+  const std::vector<at::Tensor> gate_up = linear(normed, gate_up_, context.queue);
+  normed = {};
+  LinearInput activation{.value = silu_multiply(gate_up[0], gate_up[1])};
+  if (context.recomputes_inputs) {
+    activation.sources = gate_up;
+    activation.formula = [](const std::vector<at::Tensor>& sources) { return silu_multiply(sources[0], sources[1]); };
+  }
+  return sum_partial(activation, down_, context);
 }
 
 }  // namespace collimate

@@ -1,5 +1,8 @@
 #include "collimate/nn/linear.hpp"
 
+#include <memory>
+#include <utility>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -14,57 +17,88 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Inputs: x, then each layer's weight, followed by its bias if it has one; a bias is known by its one dimension.
+struct Formula : torch::CustomClassHolder {
+  explicit Formula(InputFormula kept) : formula(std::move(kept)) {}
+  InputFormula formula;
+};
+
+// What the function takes besides tensors that have gradients.
+struct LinearCall {
+  const LinearInput& input;
+  WeightGradientQueue* queue;
+};
+
+// Inputs: x, then each layer's weight, followed by its bias if it has one; a bias is known by its one dimension. Saved:
+// weights and biases, then what gives x.
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
+  // `x` is call.input.value, where autograd can see it.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, at::TensorList tensors,
-                               WeightGradientQueue* queue) {
-    variable_list saved{x};
+                               const LinearCall& call) {
     variable_list outputs;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const bool has_bias = i + 1 < tensors.size() && tensors[i + 1].dim() == 1;
       outputs.push_back(product(x, tensors[i], has_bias ? tensors[i + 1] : at::Tensor()));
-      saved.push_back(tensors[i]);
-      if (has_bias) saved.push_back(tensors[++i]);
+      if (has_bias) ++i;
+    }
+    const auto& [value, sources, formula] = call.input;
+    variable_list saved = tensors.vec();
+    if (formula) {
+      saved.insert(saved.end(), sources.begin(), sources.end());
+      ctx->saved_data["formula"] = c10::IValue::make_capsule(c10::make_intrusive<Formula>(formula));
+    } else {
+      saved.push_back(x);
     }
     ctx->save_for_backward(std::move(saved));
-    ctx->saved_data["queue"] = detail::borrow(queue);
+    ctx->saved_data["num_parameters"] = static_cast<std::int64_t>(tensors.size());
+    ctx->saved_data["queue"] = detail::borrow(call.queue);
     return outputs;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor& x = saved[0];
+    const auto num_parameters = static_cast<std::size_t>(ctx->saved_data["num_parameters"].toInt());
+    const auto input = kept_input(ctx, {saved.begin() + static_cast<std::ptrdiff_t>(num_parameters), saved.end()});
     auto* const queue = detail::borrowed<WeightGradientQueue>(ctx->saved_data["queue"]);
-    const bool defers = queue != nullptr && queue->is_deferring();
-    variable_list results(saved.size() + 1);
+    const bool queue_takes = queue != nullptr && queue->takes_products();
+    variable_list results(num_parameters + 2);
     std::size_t output_index = 0;
-    for (std::size_t i = 1; i < saved.size(); ++i) {
+    for (std::size_t i = 0; i < num_parameters; ++i) {
       const bool is_bias = saved[i].dim() == 1;
       const at::Tensor& grad = grads[is_bias ? output_index - 1 : output_index++];
-      if (ctx->needs_input_grad(i) && is_bias) results[i] = grad.sum(0);
-      if (ctx->needs_input_grad(i) && !is_bias && !defers) results[i] = weight_gradient(grad, x);
-      if (ctx->needs_input_grad(i) && !is_bias && defers) queue->leave(saved[i], grad, x);
+      at::Tensor& result = results[i + 1];
+      if (ctx->needs_input_grad(i + 1) && is_bias) result = grad.sum(0);
+      if (ctx->needs_input_grad(i + 1) && !is_bias && !queue_takes) result = weight_gradient(grad, input->value());
+      if (ctx->needs_input_grad(i + 1) && !is_bias && queue_takes) queue->take(saved[i], grad, input);
       if (is_bias || !ctx->needs_input_grad(0)) continue;
       const at::Tensor& before = results[0];
       results[0] = before.defined() ? product_plus(grad, saved[i].t(), before) : product(grad, saved[i].t());
     }
     return results;
   }
+
+ private:
+  static std::shared_ptr<KeptInput> kept_input(AutogradContext* ctx, variable_list sources) {
+    const auto formula = ctx->saved_data.find("formula");
+    if (formula == ctx->saved_data.end()) return std::make_shared<KeptInput>(std::move(sources), InputFormula());
+    return std::make_shared<KeptInput>(
+        std::move(sources), c10::static_intrusive_pointer_cast<Formula>(formula->second.toCapsule())->formula);
+  }
 };
 
 }  // namespace
 
-std::vector<at::Tensor> linear(const at::Tensor& x, std::span<const LinearWeight> weights, WeightGradientQueue* queue) {
+std::vector<at::Tensor> linear(const LinearInput& x, std::span<const LinearWeight> weights,
+                               WeightGradientQueue* queue) {
   variable_list flat;
   for (const LinearWeight& layer : weights) {
     flat.push_back(layer.weight);
     if (layer.bias.defined()) flat.push_back(layer.bias);
   }
-  return LinearFunction::apply(x, at::TensorList(flat), queue);
+  return LinearFunction::apply(x.value, at::TensorList(flat), LinearCall{.input = x, .queue = queue});
 }
 
-at::Tensor linear(const at::Tensor& x, const LinearWeight& weight, WeightGradientQueue* queue) {
+at::Tensor linear(const LinearInput& x, const LinearWeight& weight, WeightGradientQueue* queue) {
   return linear(x, std::span(&weight, 1), queue)[0];
 }
 

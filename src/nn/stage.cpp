@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -84,8 +85,8 @@ void Stage::wait_for(const std::vector<at::Tensor>& parameters) const {
   for (const at::Tensor& parameter : parameters) keeper_->wait_for_value(parameter);
 }
 
-Residual Stage::run_layer(const DecoderLayer& layer, const Residual& input, const StreamContext& context) const {
-  if (options_.recompute == Recompute::kNone) return layer.forward(input, context);
+Residual Stage::run_layer(const DecoderLayer& layer, Residual input, const StreamContext& context) const {
+  if (options_.recompute != Recompute::kFull) return layer.forward(std::move(input), context);
   const ModelPart part = [&layer, context](const std::vector<at::Tensor>& inputs) {
     const Residual output =
         layer.forward({.stream = inputs[0], .delta = inputs.size() > 1 ? inputs[1] : at::Tensor()}, context);
@@ -104,16 +105,20 @@ at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input)
   const std::int64_t num_rows = axis_.padded_rows(microbatch.num_stream_tokens());
   const RopeTable rope =
       rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), wide_dtype(options_.dtype));
-  const StreamContext context{.segments = microbatch.segments, .rope = rope, .axis = axis_, .queue = queue_};
+  const StreamContext context{.segments = microbatch.segments,
+                              .rope = rope,
+                              .axis = axis_,
+                              .queue = queue_,
+                              .recomputes_inputs = options_.recompute == Recompute::kSelective};
   if (part_.is_first()) wait_for({embedding_});
   Residual residual{.stream = part_.is_first() ? embed(microbatch) : input, .delta = {}};
   for (const DecoderLayer& layer : layers_) {
     wait_for(layer.parameters());
-    residual = run_layer(layer, residual, context);
+    residual = run_layer(layer, std::move(residual), context);
   }
   if (!part_.is_last()) return residual.stream + residual.delta;
   wait_for({final_norm_, head_});
-  return normalize(residual, final_norm_, epsilon_).second;
+  return normalize(std::move(residual), final_norm_, epsilon_).second;
 }
 
 }  // namespace collimate

@@ -10,7 +10,7 @@ namespace collimate {
 
 void WeightGradientQueue::add(const Product& product) const {
   const at::NoGradGuard no_grad;
-  const at::Tensor gradient = weight_gradient(product.grad, product.x);
+  const at::Tensor gradient = weight_gradient(product.grad, product.x->value());
   if (keeper_ != nullptr) return keeper_->take_gradient(product.weight, gradient);
   at::Tensor& sum = product.weight.mutable_grad();
   if (sum.defined()) {
@@ -20,8 +20,10 @@ void WeightGradientQueue::add(const Product& product) const {
   }
 }
 
-void WeightGradientQueue::leave(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
-  left_[key_].push_back({.weight = weight, .grad = grad, .x = x});
+void WeightGradientQueue::take(const at::Tensor& weight, const at::Tensor& grad, std::shared_ptr<KeptInput> x) {
+  const Product product{.weight = weight, .grad = grad, .x = std::move(x)};
+  if (!is_deferring_) return add(product);
+  left_[key_].push_back(product);
 }
 
 void WeightGradientQueue::run(Key key) {

@@ -49,7 +49,7 @@ struct Chain {
 
   [[nodiscard]] at::Tensor apply(int stage, const at::Tensor& x, WeightGradientQueue* queue) const {
     const auto index = static_cast<std::size_t>(stage);
-    const at::Tensor y = linear(x * factors[index], {.weight = weights[index], .bias = {}}, queue).tanh();
+    const at::Tensor y = linear({.value = x * factors[index]}, {.weight = weights[index], .bias = {}}, queue).tanh();
     return index + 1 == weights.size() ? y.sum() : y;
   }
 
@@ -155,7 +155,7 @@ TEST_P(ExecutorTest, gradients_are_those_of_the_chain_on_one_rank) {
     ChainWork work(chain, queue);
     ScheduleExecutor(*group, queue).run(schedule, work);
     EXPECT_TRUE(queue.is_empty());
-    EXPECT_FALSE(queue.is_deferring());
+    EXPECT_FALSE(queue.takes_products());
     expect_results(work, schedule, group->rank());
     expect_gradients(chain, run_on_one_rank(schedule.num_stages(), schedule.num_microbatches), schedule, group->rank());
   }
@@ -261,7 +261,7 @@ TEST(ExecutorFailureTest, work_that_throws_leaves_the_queue_empty_and_the_execut
     EXPECT_THROW(executor.run(deferring_schedule(), failing), std::runtime_error);
     EXPECT_TRUE(failing.had_left);
     EXPECT_TRUE(queue.is_empty());
-    EXPECT_FALSE(queue.is_deferring());
+    EXPECT_FALSE(queue.takes_products());
 
     const Chain chain(1);
     ChainWork work(chain, queue);

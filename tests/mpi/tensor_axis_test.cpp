@@ -80,8 +80,8 @@ PairResult run_pair(const TensorAxis& axis, const at::Tensor& residual, const at
   const at::Tensor x = residual.clone().requires_grad_();
   const at::Tensor first = up.clone().requires_grad_();
   const at::Tensor second = down.clone().requires_grad_();
-  const at::Tensor neurons = linear(enter_tensor_axis(x, axis), {.weight = first, .bias = {}}).tanh();
-  const at::Tensor output = leave_tensor_axis(linear(neurons, {.weight = second, .bias = {}}), axis);
+  const at::Tensor neurons = linear({.value = enter_tensor_axis(x, axis)}, {.weight = first, .bias = {}}).tanh();
+  const at::Tensor output = leave_tensor_axis(linear({.value = neurons}, {.weight = second, .bias = {}}), axis);
   output.backward(output_grad);
   return {.output = output.detach(), .residual_grad = x.grad(), .up_grad = first.grad(), .down_grad = second.grad()};
 }

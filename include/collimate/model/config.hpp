@@ -19,12 +19,13 @@ inline constexpr auto enum_names<ModelInitialize> =
 /// What a backward pass computes a second time instead of finding it kept.
 enum class Recompute {
   kNone,
-  kFull,  ///< everything inside a decoder layer: of a layer only its input is kept
+  kSelective,  ///< what takes no matrix product: the norms' outputs and the MLP's activation
+  kFull,       ///< everything inside a decoder layer: of a layer only its input is kept
 };
 
 template <>
-inline constexpr auto enum_names<Recompute> =
-    std::to_array<EnumName<Recompute>>({{Recompute::kNone, "none"}, {Recompute::kFull, "full"}});
+inline constexpr auto enum_names<Recompute> = std::to_array<EnumName<Recompute>>(
+    {{Recompute::kNone, "none"}, {Recompute::kSelective, "selective"}, {Recompute::kFull, "full"}});
 
 struct ModelConfig {
   std::optional<std::string> path;    ///< a Hugging Face folder; or

@@ -27,7 +27,7 @@ struct Residual {
 };
 
 /// Adds the pending contribution and normalizes the sum: the new stream, and its norm.
-std::pair<at::Tensor, at::Tensor> normalize(const Residual& residual, const at::Tensor& weight, double epsilon);
+std::pair<at::Tensor, at::Tensor> normalize(Residual residual, const at::Tensor& weight, double epsilon);
 
 /// What all layers of one forward pass share. Not owned.
 struct StreamContext {
@@ -35,6 +35,7 @@ struct StreamContext {
   RopeTable rope;  ///< of all rows of the stream, padding included
   TensorAxis axis;
   WeightGradientQueue* queue = nullptr;
+  bool recomputes_inputs = false;  ///< of linear layers, where that takes no product
 };
 
 /// One rank's part of a layer: its heads and its neurons.
@@ -46,14 +47,20 @@ class DecoderLayer {
   DecoderLayer(const ModelSpec& spec, std::int64_t layer_index, const Finder& find);
 
   /// *Collective* over the tensor axis. Takes and gives this rank's rows of the residual stream.
-  [[nodiscard]] Residual forward(const Residual& input, const StreamContext& context) const;
+  [[nodiscard]] Residual forward(Residual input, const StreamContext& context) const;
 
   /// All that the layer has.
   [[nodiscard]] const std::vector<at::Tensor>& parameters() const noexcept { return parameters_; }
 
  private:
-  [[nodiscard]] at::Tensor attend(const at::Tensor& normed, const StreamContext& context) const;
-  [[nodiscard]] at::Tensor transform(const at::Tensor& normed, const StreamContext& context) const;
+  /// A norm as the input of linear layers: of all rows of the stream.
+  struct Normed {
+    at::Tensor stream;
+    LinearInput input;
+  };
+  [[nodiscard]] Normed norm(Residual residual, const at::Tensor& weight, const StreamContext& context) const;
+  [[nodiscard]] at::Tensor attend(LinearInput normed, const StreamContext& context) const;
+  [[nodiscard]] at::Tensor transform(LinearInput normed, const StreamContext& context) const;
 
   std::int64_t head_dim_;
   double epsilon_;

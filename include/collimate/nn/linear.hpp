@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "collimate/nn/linear_input.hpp"
 #include "collimate/nn/weight_gradients.hpp"
 
 namespace collimate {
@@ -16,10 +17,11 @@ struct LinearWeight {
   at::Tensor bias;    ///< [out], or undefined.
 };
 
-/// x W_i^T + b_i for each i; `x` is [num_tokens, in]. Differentiable. The results are nobody's saved tensors, so they
-/// may be changed in place. `queue` takes the weight gradients while it defers; not owned, null for none.
-std::vector<at::Tensor> linear(const at::Tensor& x, std::span<const LinearWeight> weights,
+/// x W_i^T + b_i for each i. Differentiable. The results are nobody's saved tensors, so they may be changed in place.
+/// `queue` takes the products of weight gradients where it can (WeightGradientQueue::takes_products); not owned, null
+/// for none.
+std::vector<at::Tensor> linear(const LinearInput& x, std::span<const LinearWeight> weights,
                                WeightGradientQueue* queue = nullptr);
-at::Tensor linear(const at::Tensor& x, const LinearWeight& weight, WeightGradientQueue* queue = nullptr);
+at::Tensor linear(const LinearInput& x, const LinearWeight& weight, WeightGradientQueue* queue = nullptr);
 
 }  // namespace collimate

@@ -59,8 +59,7 @@ class Stage {
  private:
   void wait_for(const std::vector<at::Tensor>& parameters) const;
   [[nodiscard]] at::Tensor embed(const MicroBatch& microbatch) const;
-  [[nodiscard]] Residual run_layer(const DecoderLayer& layer, const Residual& input,
-                                   const StreamContext& context) const;
+  [[nodiscard]] Residual run_layer(const DecoderLayer& layer, Residual input, const StreamContext& context) const;
   [[nodiscard]] at::Tensor indices(const std::vector<std::int64_t>& values) const;
 
   StagePart part_;

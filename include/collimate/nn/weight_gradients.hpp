@@ -3,17 +3,20 @@
 // fill what would be a bubble in the pipeline (Qi et al., "Zero Bubble Pipeline Parallelism", ICLR 2024).
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "collimate/nn/linear_input.hpp"
 #include "collimate/nn/parameter_keeper.hpp"
 
 namespace collimate {
 
-/// Keeps the products of weight gradients while a backward pass defers them, and adds them to the parameters' gradients
-/// when they are asked for. Used by one thread at a time. *Local.*
+/// Takes the products of weight gradients: keeps them while a backward pass defers them and computes them when it is
+/// told to, or else hands them to the parameters' keeper at once, without a copy by autograd on the way. Used by one
+/// thread at a time. *Local.*
 class WeightGradientQueue {
  public:
   /// What is left for later is kept under (stage, microbatch).
@@ -26,10 +29,11 @@ class WeightGradientQueue {
   }
   /// From now on layers compute their products themselves again.
   void stop_deferring() { is_deferring_ = false; }
-  [[nodiscard]] bool is_deferring() const { return is_deferring_; }
 
-  /// Leaves grad^T x, to be added to `weight`'s gradient; `grad` is [rows, out], `x` [rows, in].
-  void leave(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x);
+  /// Whether take() may be called: while it defers, or when there is a keeper.
+  [[nodiscard]] bool takes_products() const { return is_deferring_ || keeper_ != nullptr; }
+  /// Takes grad^T x, to be added to `weight`'s gradient; `grad` is [rows, out], `x` [rows, in].
+  void take(const at::Tensor& weight, const at::Tensor& grad, std::shared_ptr<KeptInput> x);
 
   /// Computes what was left under `key`, in the order in which it came, and lets go of its tensors.
   void run(Key key);
@@ -43,7 +47,7 @@ class WeightGradientQueue {
   struct Product {
     at::Tensor weight;
     at::Tensor grad;
-    at::Tensor x;
+    std::shared_ptr<KeptInput> x;
   };
 
   void add(const Product& product) const;

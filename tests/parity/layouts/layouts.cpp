@@ -40,13 +40,18 @@ void add_four(std::vector<Layout>& layouts) {
   layouts.push_back({.data = 4, .model = ModelKind::kAllOptions, .global_batch_size = 3, .zero_stage = 0});
   layouts.push_back({.tensor = 4, .model = ModelKind::kOneKvHead});
   layouts.push_back({.tensor = 4, .sequence_parallel = false});
-  layouts.push_back({.tensor = 4, .model = ModelKind::kAllOptions});
+  layouts.push_back({.tensor = 4, .model = ModelKind::kAllOptions, .recompute = Recompute::kSelective});
   layouts.push_back({.pipeline = 4, .schedule = kGpipe, .microbatch_tokens = 1});
   layouts.push_back({.pipeline = 4, .model = ModelKind::kTied, .microbatch_tokens = 1});
   layouts.push_back({.pipeline = 4, .schedule = kInterleaved, .virtual_stages = 2, .num_layers = 9});
   layouts.push_back({.pipeline = 4, .schedule = kInterleaved, .virtual_stages = 3, .num_layers = 13});
   layouts.push_back({.pipeline = 4, .schedule = kZbH1, .num_layers = 6, .microbatch_tokens = 1});
-  layouts.push_back({.pipeline = 4, .schedule = kZbv, .virtual_stages = 2, .num_layers = 9, .microbatch_tokens = 1});
+  layouts.push_back({.pipeline = 4,
+                     .schedule = kZbv,
+                     .virtual_stages = 2,
+                     .num_layers = 9,
+                     .microbatch_tokens = 1,
+                     .recompute = Recompute::kSelective});
   layouts.push_back({.pipeline = 4, .schedule = kZbH1, .model = ModelKind::kTied, .global_batch_size = 2});
   layouts.push_back({.data = 2,
                      .pipeline = 2,
@@ -67,7 +72,12 @@ void add_four(std::vector<Layout>& layouts) {
 }
 
 void add_eight(std::vector<Layout>& layouts) {
-  layouts.push_back({.data = 2, .pipeline = 2, .tensor = 2, .model = ModelKind::kAllOptions});
+  layouts.push_back({.data = 2,
+                     .pipeline = 2,
+                     .tensor = 2,
+                     .schedule = kZbH1,
+                     .model = ModelKind::kAllOptions,
+                     .recompute = Recompute::kSelective});
   layouts.push_back({.data = 2, .pipeline = 2, .tensor = 2, .sequence_parallel = false, .schedule = kGpipe});
   layouts.push_back(
       {.pipeline = 2, .tensor = 4, .schedule = kZbv, .virtual_stages = 2, .model = ModelKind::kOneKvHead});

@@ -80,10 +80,13 @@ TEST_F(ZeroTest, activations_that_are_computed_again_have_the_same_bits) {
     layout.schedule = layout.pipeline > 1 ? ScheduleType::kZbH1 : layout.schedule;
     SCOPED_TRACE(layout.name());
     const LayoutResult kept = train_at(layout, 1, data_);
-    layout.recompute = Recompute::kFull;
-    const LayoutResult again = train_at(layout, 1, data_);
-    expect_same_bits(again, kept);
-    EXPECT_EQ(again.counted_traffic, again.expected_traffic);
+    for (const Recompute recompute : {Recompute::kSelective, Recompute::kFull}) {
+      layout.recompute = recompute;
+      SCOPED_TRACE(enum_name(recompute));
+      const LayoutResult again = train_at(layout, 1, data_);
+      expect_same_bits(again, kept);
+      EXPECT_EQ(again.counted_traffic, again.expected_traffic);
+    }
   }
 }
 

@@ -80,7 +80,9 @@ TEST(DeviceTest, rotation_gate_and_products_give_what_they_give_on_the_cpu) {
       {{5, 18}});
   expect_same_on_both([](const Tensors& in) { return Tensors{silu_multiply(in[0], in[1])}; }, {{37, 40}, {37, 40}});
   expect_same_on_both(
-      [](const Tensors& in) { return linear(in[0], std::vector<LinearWeight>{{in[1], in[2]}, {in[3], {}}}); },
+      [](const Tensors& in) {
+        return linear({.value = in[0]}, std::vector<LinearWeight>{{in[1], in[2]}, {in[3], {}}});
+      },
       {{20, 6}, {9, 6}, {9}, {3, 6}});
 }
 

@@ -74,7 +74,7 @@ TEST(SiluMultiplyTest, equals_the_formula_with_its_gradients) {
 TEST(LinearTest, layers_of_one_input_equal_the_layers_apart) {
   expect_same(
       [](const Tensors& in) {
-        return linear(in[0], std::vector<LinearWeight>{{in[1], in[2]}, {in[3], {}}, {in[4], in[5]}});
+        return linear({.value = in[0]}, std::vector<LinearWeight>{{in[1], in[2]}, {in[3], {}}, {in[4], in[5]}});
       },
       [](const Tensors& in) {
         return Tensors{in[0].matmul(in[1].t()) + in[2], in[0].matmul(in[3].t()), in[0].matmul(in[4].t()) + in[5]};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -29,8 +30,11 @@ struct Layers {
   /// Adds the gradients of microbatch `index`, up to what `queue` keeps.
   void pass_backward(std::size_t index, WeightGradientQueue* queue) const {
     const std::vector<LinearWeight> pair{{parameters[0], parameters[1]}, {parameters[2], {}}};
-    const Tensors middle = linear(inputs[index], pair, queue);
-    linear(middle[0].tanh() * middle[1], {.weight = parameters[3], .bias = {}}, queue).square().sum().backward();
+    const Tensors middle = linear({.value = inputs[index]}, pair, queue);
+    linear({.value = middle[0].tanh() * middle[1]}, {.weight = parameters[3], .bias = {}}, queue)
+        .square()
+        .sum()
+        .backward();
   }
 
   [[nodiscard]] Tensors gradients() const {
@@ -146,7 +150,7 @@ TEST(WeightGradientsTest, clear_forgets_the_products_and_stops_deferring) {
   queue.defer({5, 5});
   queue.clear();
   EXPECT_TRUE(queue.is_empty());
-  EXPECT_FALSE(queue.is_deferring());
+  EXPECT_FALSE(queue.takes_products());
   for (const Key& key : kKeys) queue.run(key);
   EXPECT_FALSE(layers.parameters[0].grad().defined());
 }
@@ -157,7 +161,7 @@ TEST(WeightGradientsTest, a_product_that_has_run_keeps_no_tensor_alive) {
   const at::Tensor x = test::random_tensors({{4, 3}})[0];
   WeightGradientQueue queue;
   queue.defer(kKeys[0]);
-  queue.leave(weight, grad, x);
+  queue.take(weight, grad, std::make_shared<KeptInput>(Tensors{x}, InputFormula()));
   EXPECT_EQ(x.use_count(), 2);
   queue.run(kKeys[0]);
   EXPECT_EQ(x.use_count(), 1);
