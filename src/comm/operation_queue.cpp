@@ -1,6 +1,9 @@
 #include "collimate/comm/operation_queue.hpp"
 
 #include <chrono>
+#include <utility>
+
+#include <ATen/ThreadLocalState.h>
 
 namespace collimate {
 
@@ -26,7 +29,13 @@ class QueuedWork final : public Work {
 }  // namespace
 
 WorkHandle OperationQueue::start(Operation operation) {
-  Task task(std::move(operation));
+  // libtorch's state of the caller's thread goes with it, so that what it allocates and frees is counted as the
+  // caller's.
+  Task task([state = at::ThreadLocalState(), operation = std::move(operation)](const std::stop_token& stop) mutable {
+    const at::ThreadLocalStateGuard guard(state);
+    const Operation own = std::move(operation);
+    own(stop);
+  });
   auto work = std::make_unique<QueuedWork>(task.get_future());
   {
     const std::scoped_lock lock(mutex_);

@@ -6,19 +6,18 @@
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/util/BFloat16.h>
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/base/shard_range.hpp"
+#include "collimate/comm/exchange.hpp"
 #include "mpi_messages.hpp"
 
 namespace collimate::detail {
 
 namespace {
-
-// Bounds the exchange buffer, whatever the tensor's size.
-constexpr std::int64_t kBlockElements = std::int64_t{1024} * 1024;
 
 // bfloat16 keeps 8 bits: it is summed in float32 and rounded once.
 template <class Element>
@@ -46,33 +45,39 @@ void add_two(const Element* first, const Element* second, std::int64_t count, El
 template <class Element>
 class OrderedReduce {
  public:
-  OrderedReduce(const MpiGroup& group, const Element* values, std::int64_t elements, Element* output, ReduceOp op)
-      : group_(group), values_(values), elements_(elements), output_(output), op_(op) {}
+  OrderedReduce(const MpiGroup& group, const at::Tensor& values, at::Tensor& output, ReduceOp op)
+      : group_(group),
+        values_(values.const_data_ptr<Element>()),
+        elements_(values.numel()),
+        output_(output.data_ptr<Element>()),
+        op_(op),
+        block_elements_(exchange_block_elements(elements_, group.size)),
+        received_(at::empty({block_elements_ * (group.size - 1)}, values.options().requires_grad(false))) {}
 
   void run() {
     const std::int64_t longest = shard_range(elements_, group_.size, 0).length;
-    for (std::int64_t begin = 0; begin < longest; begin += kBlockElements) reduce_block(begin);
+    for (std::int64_t begin = 0; begin < longest; begin += block_elements_) reduce_block(begin);
   }
 
  private:
   // The block at `begin` of a rank's range.
   [[nodiscard]] ShardRange block_of(int rank, std::int64_t begin) const {
     const ShardRange range = shard_range(elements_, group_.size, rank);
-    const std::int64_t length = std::clamp<std::int64_t>(range.length - begin, 0, kBlockElements);
+    const std::int64_t length = std::clamp<std::int64_t>(range.length - begin, 0, block_elements_);
     return {.begin = range.begin + begin, .length = length};
   }
 
   void reduce_block(std::int64_t begin) {
     const ShardRange own = block_of(group_.rank, begin);
-    const auto own_length = static_cast<std::size_t>(own.length);
-    received_.resize(own_length * static_cast<std::size_t>(group_.size));
     MpiMessages messages(group_, MessageTag::kCollective);
     std::vector<const Element*> parts;
+    Element* part = received_.data_ptr<Element>();
     for (int rank = 0; rank < group_.size; ++rank) {
-      Element* const part = received_.data() + own_length * static_cast<std::size_t>(rank);
       parts.push_back(rank == group_.rank ? values_ + own.begin : part);
       if (rank == group_.rank) continue;
-      messages.receive(reinterpret_cast<std::byte*>(part), own_length * sizeof(Element), rank);
+      messages.receive(reinterpret_cast<std::byte*>(part), static_cast<std::size_t>(own.length) * sizeof(Element),
+                       rank);
+      part += own.length;
     }
     for (int rank = 0; rank < group_.size; ++rank) {
       if (rank == group_.rank) continue;
@@ -93,12 +98,13 @@ class OrderedReduce {
   std::int64_t elements_;
   Element* output_;
   ReduceOp op_;
-  std::vector<Element> received_;
+  std::int64_t block_elements_;
+  at::Tensor received_;  // the others' blocks
 };
 
 template <class Element>
 void reduce(const MpiGroup& group, const at::Tensor& values, at::Tensor& output, ReduceOp op) {
-  OrderedReduce<Element>(group, values.const_data_ptr<Element>(), values.numel(), output.data_ptr<Element>(), op).run();
+  OrderedReduce<Element>(group, values, output, op).run();
 }
 
 }  // namespace
