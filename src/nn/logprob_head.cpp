@@ -59,8 +59,7 @@ at::Tensor wide(const at::Tensor& tensor) { return tensor.to(wide_dtype(tensor.s
 template <class Work>
 void for_chunks(std::int64_t num_rows, const at::Tensor& weight, std::int64_t chunk_bytes, const Work& work) {
   const auto wide_bytes = static_cast<std::int64_t>(c10::elementSize(wide_dtype(weight.scalar_type())));
-  const std::int64_t row_bytes = weight.size(0) * wide_bytes;
-  const std::int64_t chunk_rows = std::max<std::int64_t>(1, chunk_bytes / row_bytes);
+  const std::int64_t chunk_rows = head_chunk_rows(weight.size(0) * wide_bytes, chunk_bytes);
   for (std::int64_t first = 0; first < num_rows; first += chunk_rows) {
     work(first, std::min(chunk_rows, num_rows - first));
   }

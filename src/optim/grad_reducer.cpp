@@ -12,13 +12,11 @@
 #include "collimate/optim/flat_parameters.hpp"
 #include "collimate/optim/gradient.hpp"
 #include "collimate/optim/parameter_gather.hpp"
+#include "collimate/optim/reduction_limits.hpp"
 
 namespace collimate {
 
 namespace {
-
-// Whole buckets that a sharded reducer keeps while they are reduced; one more waits for the first of them.
-constexpr std::size_t kMostInFlight = 2;
 
 std::vector<int> kv_neighbours(const MeshShape& shape, const Coordinate& place, int num_replicas) {
   std::vector<int> members;
@@ -109,7 +107,7 @@ void GradReducer::finish(int stage) {
 
 void GradReducer::reduce(const BucketProgress::Buckets& buckets) {
   for (const std::size_t i : buckets) {
-    if (is_sharded_ && in_flight_.size() == kMostInFlight) retire_first();
+    if (is_sharded_ && in_flight_.size() == kMostReductionsInFlight) retire_first();
     const at::Tensor whole = whole_of(i);
     const ShardRange own = plan_.part(plan_.buckets()[i], mesh_.data().rank());
     at::Tensor part = whole.narrow(0, own.begin - plan_.buckets()[i].flat.begin, own.length);

@@ -7,6 +7,8 @@
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/zeros.h>
 
+#include "collimate/optim/reduction_limits.hpp"
+
 namespace collimate {
 
 at::Tensor zero_if_finite(const at::Tensor& values) {
@@ -18,9 +20,8 @@ at::Tensor zero_if_finite(const at::Tensor& values) {
 
 at::Tensor sum_of_squares(const at::Tensor& values) {
   // libtorch's own norm squares float32 values in float32, whatever dtype it is told to sum in.
-  constexpr std::int64_t kPieceElements = std::int64_t{1024} * 1024;
   at::Tensor squares = at::zeros({}, values.options().dtype(at::kDouble));
-  for (const at::Tensor& piece : values.split(kPieceElements)) {
+  for (const at::Tensor& piece : values.split(kNormPieceElements)) {
     const at::Tensor wide = piece.to(at::kDouble);
     squares.add_(wide.dot(wide));
   }

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from source_tree import ROOT, SourceTree, includes, quoted_includes, write
 
-MODULES = ["base", "config", "comm", "mesh", "model", "io", "data", "nn", "pipeline", "objective", "optim", "store", "job", "engine",
-           "train"]  # fmt: skip
+MODULES = ["base", "config", "comm", "mesh", "model", "io", "data", "nn", "pipeline", "objective", "optim", "store", "job", "plan",
+           "engine", "train"]  # fmt: skip
 PURE = ":pure"  # only headers without MPI, libtorch and HDF5
 CONFIG = ":config"  # only <module>/config.hpp
 
@@ -25,6 +25,7 @@ EDGES: dict[str, set[str]] = {
     "optim": {"config", "comm", "mesh", "model"},
     "store": {"config", "comm", "mesh", "model", "io", "data", "optim"},
     "job": {"config", "io" + PURE} | {module + CONFIG for module in MODULES},
+    "plan": {"config", "job"} | {module + PURE for module in ("mesh", "comm", "model", "data", "nn", "pipeline", "optim")},
     "engine": set(MODULES) - {"engine", "train"},
     "train": set(MODULES) - {"train"},
     "app": set(MODULES),

@@ -8,13 +8,14 @@
 #include <ATen/core/Tensor.h>
 
 #include "collimate/data/microbatch.hpp"
+#include "collimate/nn/head_chunk.hpp"
 #include "collimate/nn/tensor_axis.hpp"
 
 namespace collimate {
 
 struct LogProbHeadOptions {
   /// Bound on the logits that exist at a time; at least one row.
-  std::int64_t chunk_bytes = std::int64_t{16} * 1024 * 1024;
+  std::int64_t chunk_bytes = kHeadChunkBytes;
 };
 
 struct ResponseLogProbs {

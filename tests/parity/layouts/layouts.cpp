@@ -115,7 +115,8 @@ ParallelConfig Layout::parallel() const {
 }
 
 ModelSpec Layout::spec() const {
-  ModelSpec spec = model == ModelKind::kAllOptions ? tiny_spec_with_all_options() : tiny_spec();
+  const bool has_all_options = model == ModelKind::kAllOptions || model == ModelKind::kWideAllOptions;
+  ModelSpec spec = has_all_options ? tiny_spec_with_all_options() : tiny_spec();
   spec.num_layers = num_layers;
   spec.windowed_layers.assign(static_cast<std::size_t>(num_layers), false);
   if (model == ModelKind::kThin70B) {
@@ -125,14 +126,24 @@ ModelSpec Layout::spec() const {
     spec.hidden_size = 128;
     spec.intermediate_size = 448;
   }
-  if (model == ModelKind::kAllOptions) spec.windowed_layers[1] = spec.windowed_layers[4] = true;
+  if (model == ModelKind::kWide || model == ModelKind::kWideAllOptions) {
+    spec.vocab_size = 2000;
+    spec.hidden_size = 256;
+    spec.intermediate_size = 704;
+    spec.num_heads = 8;
+    spec.num_kv_heads = 4;
+    spec.head_dim = 32;
+  }
+  if (model == ModelKind::kWideAllOptions) spec.sliding_window = 100;
+  if (has_all_options) spec.windowed_layers[1] = spec.windowed_layers[4] = true;
   if (model == ModelKind::kOneKvHead) spec.num_kv_heads = 1;
   if (model == ModelKind::kTied) spec.tie_word_embeddings = true;
   return spec;
 }
 
 std::string Layout::name() const {
-  constexpr const char* kModels[] = {"plain", "one_kv_head", "tied", "all_options", "thin_70b"};
+  constexpr const char* kModels[] = {"plain", "one_kv_head",     "tied", "all_options", "thin_70b",
+                                     "wide",  "wide_all_options"};
   return fmt::format("dp{}_pp{}_tp{}_{}_{}_v{}_layers{}_{}_tokens{}_{}_batch{}_zero{}_again{}", data, pipeline, tensor,
                      sequence_parallel ? "sp" : "nosp", enum_name(schedule), virtual_stages, num_layers,
                      kModels[static_cast<int>(model)], microbatch_tokens, prefix_sharing ? "shared" : "apart",

@@ -1,6 +1,7 @@
 #pragma once
 // The layouts that must all give the result of one rank with one pair a microbatch.
 
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ enum class ModelKind {
   kTied,        ///< embedding and head are one tensor
   kAllOptions,  ///< every bias, q/k norm, tied, a sliding window in some layers
   kThin70B,     ///< the layers and heads of Llama 3 70B, each head two wide
+  kWide,        ///< wide enough for its tensors to outweigh everything else
+  kWideAllOptions,
 };
 
 struct Layout {
@@ -37,6 +40,7 @@ struct Layout {
   int zero_stage = 1;
   Recompute recompute = Recompute::kNone;
   ComputeDtype dtype = ComputeDtype::kFloat64;
+  std::optional<std::int64_t> bucket_elements = 1500;  ///< several buckets, some of more than one parameter
 
   [[nodiscard]] int num_ranks() const { return data * pipeline * tensor; }
   [[nodiscard]] ParallelConfig parallel() const;

@@ -1,10 +1,13 @@
 #include "training.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "collimate/comm/solo.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/memory_meter.hpp"
 #include "collimate/engine/step_traffic.hpp"
+#include "collimate/plan/rank_memory.hpp"
 #include "collimate/train/train_step.hpp"
 #include "support/preference_file.hpp"
 #include "support/tiny_model.hpp"
@@ -14,10 +17,9 @@ namespace collimate::test {
 namespace {
 
 constexpr std::uint64_t kNumPairs = 11;
-constexpr std::int64_t kBucket = 1500;  // several buckets, some of more than one parameter
 
-std::vector<TestPair> pairs_with_labels() {
-  std::vector<TestPair> pairs = random_preference_pairs(23, kNumPairs, 12, 29);
+std::vector<TestPair> pairs_with_labels(int most_tokens) {
+  std::vector<TestPair> pairs = random_preference_pairs(23, kNumPairs, most_tokens, 29);
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     pairs[i].label = 1.0F - 0.05F * static_cast<float>(i);
     pairs[i].weight = 0.5F + 0.25F * static_cast<float>(i % 4);
@@ -72,9 +74,26 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
                              .sequence_parallel = shard.layout().axis.sequence_parallel,
                              .recompute = layout.recompute,
                              .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
-                             .bucket_elements = kBucket,
+                             .bucket_elements = layout.bucket_elements,
                              .zero_stage = layout.zero_stage};
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
+}
+
+void add_expected_memory(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
+                         const Layout& layout, LayoutResult& result) {
+  std::vector<StreamSize> sizes;
+  for (const MicroBatch& microbatch : microbatches) sizes.push_back(stream_size(microbatch));
+  const ParallelConfig parallel = layout.parallel();
+  const MemoryInputs inputs{.spec = shard.spec(),
+                            .layout = shard.layout().pipeline,
+                            .parallel = parallel,
+                            .shape = mesh.shape(),
+                            .place = mesh.coordinate(),
+                            .recompute = layout.recompute,
+                            .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
+                            .bucket_elements = layout.bucket_elements};
+  const MemoryUse use = step_memory(inputs, sizes);
+  if (use.total() > result.expected_memory.total()) result.expected_memory = use;
 }
 
 // Bytes that every group has sent so far, times `factor`; metrics and faults aside.
@@ -82,6 +101,20 @@ void add_counted_traffic(const ProcessMesh& mesh, int factor, LayoutResult& resu
   mesh.for_each_group([&](const Communicator& group) {
     if (group.name() != "world") result.counted_traffic[group.name()] += factor * group.counts().sent_bytes();
   });
+}
+
+// What the result itself holds.
+std::int64_t bytes_of(const LayoutResult& result) {
+  std::int64_t bytes = 0;
+  const auto add = [&](const std::vector<NamedTensor>& tensors) {
+    for (const NamedTensor& tensor : tensors) bytes += static_cast<std::int64_t>(tensor.value.nbytes());
+  };
+  for (const TensorGroup& group : result.state) add(group.tensors);
+  if (result.state.size() < 2 || result.gradients.front().value.is_alias_of(result.state[1].tensors.front().value)) {
+    return bytes;
+  }
+  add(result.gradients);
+  return bytes;
 }
 
 // Pairs of a step: all of them in turns.
@@ -93,9 +126,9 @@ std::vector<std::uint64_t> batch_of_step(int step, int size) {
 
 }  // namespace
 
-LayoutData make_layout_data(const std::string& folder) {
+LayoutData make_layout_data(const std::string& folder, int most_tokens) {
   const std::string path = folder + "/pairs.h5";
-  write_preference_file(path, pairs_with_labels());
+  write_preference_file(path, pairs_with_labels(most_tokens));
   const DataSource source{.path = path};
   PreferenceDataset dataset("data.train", std::span(&source, 1), 0.0);
   ReferenceStore reference = made_up_reference(dataset);
@@ -105,12 +138,13 @@ LayoutData make_layout_data(const std::string& folder) {
 LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessMesh& mesh, const Prepare& prepare,
                           TraceRecorder* trace) {
   const ModelSpec spec = layout.spec();
+  MemoryMeter meter(mesh.device());
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.1;
   StageOptions options = stage_options(layout.dtype, ShardUse::kTraining, mesh);
   options.recompute = layout.recompute;
   Policy policy(ModelShard(spec, shard_layout(layout.parallel(), spec, mesh), even_weights(), options), optimizer,
-                {.zero_stage = layout.zero_stage, .bucket_elements = kBucket}, mesh);
+                {.zero_stage = layout.zero_stage, .bucket_elements = layout.bucket_elements}, mesh);
   if (prepare) prepare(policy.shard());
   ModelPass pass(policy.shard(), mesh, layout.parallel());
   pass.set_trace(trace);
@@ -127,11 +161,15 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
                           .learning_rate = 1e-3,
                           .max_grad_norm = 1.0};
     add_counted_traffic(mesh, -1, result);
+    meter.restart_peak();
     const StepOutcome outcome = train_step.run(order);
+    result.peak_bytes = std::max(result.peak_bytes, meter.peak_bytes() - bytes_of(result));
     add_counted_traffic(mesh, 1, result);
     result.losses.push_back(outcome.metrics.front());
     result.grad_norms.push_back(outcome.grad_norm);
-    add_expected_traffic(policy.shard(), mesh, source.read_all(source.plan(order.pair_indices)), layout, result);
+    const std::vector<MicroBatch> microbatches = source.read_all(source.plan(order.pair_indices));
+    add_expected_traffic(policy.shard(), mesh, microbatches, layout, result);
+    add_expected_memory(policy.shard(), mesh, microbatches, layout, result);
     std::vector<TensorGroup> state = policy.gather_groups();
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);

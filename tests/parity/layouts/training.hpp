@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "collimate/base/memory_tape.hpp"
 #include "collimate/comm/group_factory.hpp"
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/mesh/process_mesh.hpp"
@@ -22,8 +23,8 @@ struct LayoutData {
   ReferenceStore reference;
 };
 
-/// *Local.* Writes pairs into `folder` and opens them; the same for every call.
-LayoutData make_layout_data(const std::string& folder);
+/// *Local.* Writes pairs into `folder` and opens them; the same for every call. `most_tokens`: of a prompt or response.
+LayoutData make_layout_data(const std::string& folder, int most_tokens = 12);
 
 /// Bytes that this rank sent, by group.
 using Traffic = std::map<std::string, std::int64_t>;
@@ -35,6 +36,8 @@ struct LayoutResult {
   std::vector<NamedTensor> gradients;  ///< (1 - beta1) times those of the first step: its first moments
   Traffic counted_traffic;             ///< in all steps, by the groups' own count
   Traffic expected_traffic;            ///< by the formulas of engine/step_traffic.hpp
+  std::int64_t peak_bytes = 0;         ///< of this rank's tensors in any step
+  MemoryUse expected_memory;           ///< by plan/rank_memory.hpp
   std::vector<TensorGroup> state;      ///< weights and moments after the last step
 };
 
