@@ -157,12 +157,19 @@ void LayerPlay::products(const Linears& linears, GradientParts parts) {
   for (const std::int64_t out_size : linears.out_sizes) {
     // The kernels want one operand turned; the smaller one is. float64 has none of that.
     const std::int64_t turned = b.element == 8 ? 0 : b.num_rows * std::min(out_size, linears.in_size) * b.element;
-    if (takes_weights) use(out_size * linears.in_size * b.element + turned);
+    if (takes_weights) take_gradient(out_size * linears.in_size, turned);
     if (parts == GradientParts::kWeights) continue;
     is_first ? hold(linears.grad_x) : use(linears.grad_x);
     is_first = false;
   }
   if (takes_weights) release(linears.x + linears.grads);
+}
+
+void LayerPlay::take_gradient(std::int64_t elements, std::int64_t turned) {
+  use(elements * bytes_.element + turned);
+  hold(elements * bytes_.element);
+  if (on_gradient_) on_gradient_(elements);
+  release(elements * bytes_.element);
 }
 
 void LayerPlay::transform_backward(GradientParts parts) {

@@ -36,8 +36,8 @@ enum class GradientParts { kAll, kInputs, kWeights };
 /// the gradient of the output, after it that of the input.
 class LayerPlay {
  public:
-  LayerPlay(const LayerBytes& bytes, Recompute recompute, MemoryTape& tape)
-      : bytes_(bytes), recompute_(recompute), tape_(tape) {}
+  LayerPlay(const LayerBytes& bytes, Recompute recompute, MemoryTape& tape, const OnGradient& on_gradient)
+      : bytes_(bytes), recompute_(recompute), tape_(tape), on_gradient_(on_gradient) {}
 
   /// `has_delta`: a contribution is pending before the layer: not so before the first of a stage.
   void forward(bool has_delta);
@@ -65,6 +65,7 @@ class LayerPlay {
   void attend_backward(GradientParts parts);
   void transform_backward(GradientParts parts);
   void products(const Linears& linears, GradientParts parts);
+  void take_gradient(std::int64_t elements, std::int64_t turned);
   void leave_forward();
   void enter_backward();
   /// Rows of a gradient that go through a product behind the tensor axis; 0: the residual stream's own are taken.
@@ -78,6 +79,7 @@ class LayerPlay {
   const LayerBytes& bytes_;
   Recompute recompute_;
   MemoryTape& tape_;
+  const OnGradient& on_gradient_;
 };
 
 }  // namespace collimate::detail

@@ -1,7 +1,6 @@
 #include "collimate/nn/stage_memory.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "collimate/nn/head_chunk.hpp"
 #include "layer_memory.hpp"
@@ -22,15 +21,13 @@ constexpr std::int64_t kSumBytes = 8;  // log-probs are float64
 /// One stage, one stream, one tape.
 class StageMemory::Play {
  public:
-  Play(
-      const StageMemory& stage, const StreamSize& stream, MemoryTape& tape,
-      std::function<void()> on_first_gradient = [] {})
+  Play(const StageMemory& stage, const StreamSize& stream, MemoryTape& tape, const OnGradient& on_gradient = {})
       : stage_(stage),
         stream_(stream),
         tape_(tape),
-        on_first_gradient_(std::move(on_first_gradient)),
+        on_gradient_(on_gradient),
         bytes_(stage.spec_, stage.shard_, stage.element_bytes_, stream),
-        layer_(bytes_, stage.recompute_, tape),
+        layer_(bytes_, stage.recompute_, tape, on_gradient_),
         vocabulary_(place_tensor(stage.spec_, head_tensor(stage.spec_), stage.shard_).range.length) {}
 
   void forward() {
@@ -54,7 +51,6 @@ class StageMemory::Play {
       layer_.norm_backward(true, false);
     } else {
       hold(bytes_.residual);  // the gradient of the output
-      on_first_gradient_();
     }
     all_layers(parts);
     release(rope());
@@ -141,7 +137,7 @@ class StageMemory::Play {
     if (!is_narrow) hold(bytes_.whole);
     // autograd turns the gradient, or rounds it, before it is taken; a tied one waits for the embedding's.
     hold_head(own);
-    on_first_gradient_();
+    if (on_gradient_ && !is_tied_here()) on_gradient_(table_elements());
     release_head(own);
     release_head(gradient + labelled());
     if (is_tied_here()) hold_head(own);
@@ -154,7 +150,7 @@ class StageMemory::Play {
   const StageMemory& stage_;
   const StreamSize& stream_;
   MemoryTape& tape_;
-  std::function<void()> on_first_gradient_;
+  OnGradient on_gradient_;
   LayerBytes bytes_;
   LayerPlay layer_;
   std::int64_t vocabulary_;  // rows of this rank's part of embedding and head
@@ -174,17 +170,16 @@ StageMemory::StageMemory(const ModelSpec& spec, const StagePart& part, const Ten
 
 void StageMemory::forward(MemoryTape& tape, const StreamSize& stream) const { Play(*this, stream, tape).forward(); }
 
-void StageMemory::backward(MemoryTape& tape, const StreamSize& stream,
-                           const std::function<void()>& on_first_gradient) const {
-  Play(*this, stream, tape, on_first_gradient).backward(GradientParts::kAll);
+void StageMemory::backward(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient) const {
+  Play(*this, stream, tape, on_gradient).backward(GradientParts::kAll);
 }
 
-void StageMemory::input_gradient(MemoryTape& tape, const StreamSize& stream) const {
-  Play(*this, stream, tape).backward(GradientParts::kInputs);
+void StageMemory::input_gradient(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient) const {
+  Play(*this, stream, tape, on_gradient).backward(GradientParts::kInputs);
 }
 
-void StageMemory::weight_gradients(MemoryTape& tape, const StreamSize& stream) const {
-  Play(*this, stream, tape).backward(GradientParts::kWeights);
+void StageMemory::weight_gradients(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient) const {
+  Play(*this, stream, tape, on_gradient).backward(GradientParts::kWeights);
 }
 
 std::int64_t StageMemory::message_bytes(const StreamSize& stream) const {

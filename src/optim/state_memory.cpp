@@ -1,7 +1,6 @@
 #include "collimate/optim/state_memory.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "collimate/comm/exchange.hpp"
 #include "collimate/optim/reduction_limits.hpp"
@@ -10,15 +9,9 @@ namespace collimate {
 
 namespace {
 
-std::int64_t sum_bytes(const StateLayout& layout) { return std::max<std::int64_t>(4, layout.element_bytes); }
+constexpr std::int64_t kFloat64Bytes = 8;
 
-// Buckets under way, and the one that fills up behind them.
-std::int64_t bucket_elements(const ShardPlan& plan, const std::vector<std::size_t>& order, std::size_t first) {
-  const std::size_t end = std::min(order.size(), first + kMostReductionsInFlight + 1);
-  std::int64_t elements = 0;
-  for (std::size_t i = first; i < end; ++i) elements += plan.buckets()[order[i]].flat.length;
-  return elements;
-}
+std::int64_t sum_bytes(const StateLayout& layout) { return std::max<std::int64_t>(4, layout.element_bytes); }
 
 }  // namespace
 
@@ -34,23 +27,83 @@ MemoryUse state_bytes(const ShardPlan& plan, const StateLayout& layout) {
   return use;
 }
 
-GradientFlow gradient_flow(const ShardPlan& plan, const StateLayout& layout) {
-  GradientFlow flow;
-  const std::int64_t sum = sum_bytes(layout);
-  const std::vector<std::size_t> order = plan.completion_order();
-  if (layout.zero_stage == 2) {
-    const std::size_t last = order.size() - std::min(order.size(), kMostReductionsInFlight + 1);
-    flow.at_begin = bucket_elements(plan, order, 0) * sum;
-    flow.at_end = bucket_elements(plan, order, last) * sum;
-  }
+std::int64_t norm_bytes(const ShardPlan& plan, const StateLayout& layout) {
+  if (sum_bytes(layout) == kFloat64Bytes) return 0;
   std::int64_t largest_part = 0;
+  for (const Bucket& bucket : plan.buckets()) largest_part = std::max(largest_part, plan.part_elements(bucket));
+  return std::min(largest_part, kNormPieceElements) * kFloat64Bytes;
+}
+
+BucketPlay::BucketPlay(const ShardPlan& plan, const StateLayout& layout, MemoryTape& tape)
+    : plan_(plan), layout_(layout), tape_(tape), is_allocated_(plan.buckets().size(), false) {
   for (const Bucket& bucket : plan.buckets()) {
-    flow.exchanged = std::max(flow.exchanged, exchange_bytes(bucket.flat.length, sum, plan.num_ranks()));
-    largest_part = std::max(largest_part, plan.part_elements(bucket));
+    exchanged_ = std::max(exchanged_, exchange_bytes(bucket.flat.length, sum_bytes(layout), plan.num_ranks()));
   }
-  constexpr std::int64_t kFloat64Bytes = 8;
-  flow.norm = sum == kFloat64Bytes ? 0 : std::min(largest_part, kNormPieceElements) * kFloat64Bytes;
-  return flow;
+}
+
+std::int64_t BucketPlay::bytes_of(std::size_t bucket) const {
+  return plan_.buckets()[bucket].flat.length * sum_bytes(layout_);
+}
+
+std::vector<std::size_t> BucketPlay::buckets_of(int stage) const {
+  std::vector<std::size_t> buckets = plan_.completion_order();
+  std::erase_if(buckets, [&](std::size_t bucket) {
+    const std::vector<int>& stages = plan_.buckets()[bucket].stages;
+    return std::ranges::find(stages, stage) == stages.end();
+  });
+  return buckets;
+}
+
+void BucketPlay::begin(int stage) {
+  due_ = buckets_of(stage);
+  position_ = 0;
+  num_missing_ = due_.empty() ? 0 : plan_.buckets()[due_.front()].flat.length;
+  tape_.hold(MemoryKind::kCommunication, exchanged_);
+}
+
+void BucketPlay::take(std::int64_t elements) {
+  while (position_ < due_.size() && elements > 0) {
+    allocate(due_[position_]);
+    const std::int64_t taken = std::min(elements, num_missing_);
+    elements -= taken;
+    num_missing_ -= taken;
+    if (num_missing_ > 0) return;
+    reduce(due_[position_++]);
+    if (position_ < due_.size()) num_missing_ = plan_.buckets()[due_[position_]].flat.length;
+  }
+}
+
+void BucketPlay::take_early(int stage) {
+  const std::vector<std::size_t> buckets = buckets_of(stage);
+  if (!buckets.empty()) allocate(buckets.front());
+}
+
+void BucketPlay::finish() {
+  for (; position_ < due_.size(); ++position_) reduce(due_[position_]);
+  tape_.release(MemoryKind::kCommunication, exchanged_);
+}
+
+void BucketPlay::end_passes() {
+  while (!in_flight_.empty()) retire_first();
+}
+
+void BucketPlay::allocate(std::size_t bucket) {
+  if (layout_.zero_stage < 2 || is_allocated_[bucket]) return;
+  tape_.hold(MemoryKind::kGradients, bytes_of(bucket));
+  is_allocated_[bucket] = true;
+}
+
+void BucketPlay::reduce(std::size_t bucket) {
+  if (layout_.zero_stage < 2) return;
+  if (in_flight_.size() == kMostReductionsInFlight) retire_first();
+  allocate(bucket);
+  is_allocated_[bucket] = false;  // the next microbatch's is another one
+  in_flight_.push_back(bucket);
+}
+
+void BucketPlay::retire_first() {
+  tape_.release(MemoryKind::kGradients, bytes_of(in_flight_.front()));
+  in_flight_.pop_front();
 }
 
 }  // namespace collimate

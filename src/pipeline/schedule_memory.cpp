@@ -6,7 +6,7 @@ namespace {
 
 class MemoryPlayer {
  public:
-  MemoryPlayer(const Schedule& schedule, int pp_rank, const StagePlay& stages, MemoryTape& tape)
+  MemoryPlayer(const Schedule& schedule, int pp_rank, StagePlay& stages, MemoryTape& tape)
       : schedule_(schedule), pp_rank_(pp_rank), stages_(stages), tape_(tape) {}
 
   void play(const Action& action) {
@@ -51,14 +51,14 @@ class MemoryPlayer {
 
   const Schedule& schedule_;
   int pp_rank_;
-  const StagePlay& stages_;
+  StagePlay& stages_;
   MemoryTape& tape_;
   std::int64_t sent_ = 0;  // a gradient on its way
 };
 
 }  // namespace
 
-void play_schedule(const Schedule& schedule, int pp_rank, const StagePlay& stages, MemoryTape& tape) {
+void play_schedule(const Schedule& schedule, int pp_rank, StagePlay& stages, MemoryTape& tape) {
   MemoryPlayer player(schedule, pp_rank, stages, tape);
   for (const Action& action : schedule.actions.at(static_cast<std::size_t>(pp_rank))) player.play(action);
   player.end_sent();

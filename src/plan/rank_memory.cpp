@@ -22,29 +22,34 @@ TensorShard tensor_shard(const MemoryInputs& inputs) {
 // The stages of one rank, on the microbatches of one step.
 class RankStages final : public StagePlay {
  public:
-  RankStages(const MemoryInputs& inputs, const GradientFlow& flow, std::span<const StreamSize> microbatches)
-      : flow_(flow), microbatches_(microbatches) {
+  RankStages(const MemoryInputs& inputs, BucketPlay& buckets, std::span<const StreamSize> microbatches)
+      : buckets_(buckets), microbatches_(microbatches) {
     for (const StagePart& part : inputs.layout.stages_of(inputs.place.pp_rank)) {
       stages_.emplace_back(inputs.spec, part, tensor_shard(inputs), inputs.recompute, inputs.element_bytes);
     }
   }
 
-  void compute(const Action& action, MemoryTape& tape) const override {
+  void compute(const Action& action, MemoryTape& tape) override {
     const StreamSize& stream = stream_of(action.microbatch);
-    if (stream.num_stream_tokens == 0) return;
     const StageMemory& stage = stage_of(action.stage);
+    const bool is_empty = stream.num_stream_tokens == 0;
+    const auto take = [&](std::int64_t elements) { buckets_.take(elements); };
     switch (action.kind) {
       case ActionKind::kForward:
-        return stage.forward(tape, stream);
+        if (!is_empty) stage.forward(tape, stream);
+        return;
       case ActionKind::kBackward:
-        stage.backward(tape, stream, [&] { begin_gradients(tape); });
-        return end_gradients(tape);
+        buckets_.begin(action.stage);
+        if (!is_empty) stage.backward(tape, stream, take);
+        return buckets_.finish();
       case ActionKind::kInputGradient:
-        return stage.input_gradient(tape, stream);
+        // What is not a product's gradient is taken here, before its buckets can be reduced.
+        if (!is_empty) stage.input_gradient(tape, stream, [&](std::int64_t) { buckets_.take_early(action.stage); });
+        return;
       case ActionKind::kWeightGradient:
-        begin_gradients(tape);
-        stage.weight_gradients(tape, stream);
-        return end_gradients(tape);
+        buckets_.begin(action.stage);
+        if (!is_empty) stage.weight_gradients(tape, stream, take);
+        return buckets_.finish();
       default:
         throw InvariantError("a stage computes and sends nothing");
     }
@@ -66,18 +71,7 @@ class RankStages final : public StagePlay {
     throw InvariantError("a rank plays its own stages");
   }
 
-  // Buckets are on their way while weight gradients come.
-  void begin_gradients(MemoryTape& tape) const {
-    tape.hold(MemoryKind::kGradients, flow_.at_begin);
-    tape.hold(MemoryKind::kCommunication, flow_.exchanged);
-  }
-  void end_gradients(MemoryTape& tape) const {
-    tape.release(MemoryKind::kGradients, flow_.at_begin);
-    tape.use(MemoryKind::kGradients, flow_.at_end);
-    tape.release(MemoryKind::kCommunication, flow_.exchanged);
-  }
-
-  const GradientFlow& flow_;
+  BucketPlay& buckets_;
   std::span<const StreamSize> microbatches_;
   std::vector<StageMemory> stages_;
 };
@@ -88,7 +82,6 @@ MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> mi
   const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, tensor_shard(inputs));
   const ShardPlan plan(planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements);
   const StateLayout layout{.zero_stage = inputs.parallel.zero_stage, .element_bytes = inputs.element_bytes};
-  const GradientFlow flow = gradient_flow(plan, layout);
   MemoryTape tape;
   const MemoryUse states = state_bytes(plan, layout);
   for (const MemoryKind kind : {MemoryKind::kWeights, MemoryKind::kGradients, MemoryKind::kOptimizer}) {
@@ -99,9 +92,12 @@ MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> mi
                                       .num_ranks = inputs.parallel.pipeline,
                                       .virtual_stages = inputs.parallel.virtual_stages,
                                       .num_microbatches = static_cast<int>(microbatches.size())}));
-  play_schedule(schedule, inputs.place.pp_rank, RankStages(inputs, flow, microbatches), tape);
+  BucketPlay buckets(plan, layout, tape);
+  RankStages stages(inputs, buckets, microbatches);
+  play_schedule(schedule, inputs.place.pp_rank, stages, tape);
+  buckets.end_passes();
   check(tape.live() == states, "what a step holds is let go of at its end");
-  tape.use(MemoryKind::kOptimizer, flow.norm);
+  tape.use(MemoryKind::kOptimizer, norm_bytes(plan, layout));
   return tape.peak();
 }
 

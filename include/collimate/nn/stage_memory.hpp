@@ -24,6 +24,9 @@ struct StreamSize {
 /// *Local.*
 StreamSize stream_size(const MicroBatch& microbatch);
 
+/// Takes gradients of so many elements, from the last parameter of a stage on.
+using OnGradient = std::function<void(std::int64_t elements)>;
+
 /// A stage on one rank of the tensor axis, beside its parameters.
 class StageMemory {
  public:
@@ -34,10 +37,10 @@ class StageMemory {
   /// Forward pass, and the head's behind the last stage: what is held afterwards waits for the backward pass.
   void forward(MemoryTape& tape, const StreamSize& stream) const;
   /// Backward pass with all gradients, or without those of weights: afterwards nothing of it is held, or only what
-  /// weight_gradients() needs. `on_first_gradient` plays what happens when the first gradient of a weight is taken.
-  void backward(MemoryTape& tape, const StreamSize& stream, const std::function<void()>& on_first_gradient) const;
-  void input_gradient(MemoryTape& tape, const StreamSize& stream) const;
-  void weight_gradients(MemoryTape& tape, const StreamSize& stream) const;
+  /// weight_gradients() needs. `on_gradient` plays what happens when the gradients of a matrix are taken.
+  void backward(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient = {}) const;
+  void input_gradient(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient = {}) const;
+  void weight_gradients(MemoryTape& tape, const StreamSize& stream, const OnGradient& on_gradient = {}) const;
 
   /// What goes to the next stage and, as a gradient, back.
   [[nodiscard]] std::int64_t message_bytes(const StreamSize& stream) const;
