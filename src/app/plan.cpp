@@ -18,6 +18,7 @@
 #include "collimate/pipeline/render.hpp"
 #include "collimate/pipeline/simulate.hpp"
 #include "collimate/pipeline/validate.hpp"
+#include "collimate/plan/pipeline_layout.hpp"
 #include "verbs.hpp"
 
 namespace collimate::app {

@@ -5,7 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/pipeline/generate.hpp"
+#include "collimate/plan/pipeline_layout.hpp"
 
 namespace collimate {
 
@@ -19,14 +19,6 @@ at::ScalarType scalar_type(ComputeDtype dtype) {
       return at::kDouble;
   }
   throw InvariantError("every dtype of a configuration is one of libtorch's");
-}
-
-PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec) {
-  require_tensor_degree(spec, config.tensor);
-  PipelineLayout layout;
-  layout.rank_of_stage = place_stages(config.schedule, config.pipeline, config.virtual_stages);
-  layout.stages = split_stages(spec, layout.rank_of_stage, config.layers_per_stage);
-  return layout;
 }
 
 std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const ParallelConfig& parallel) {

@@ -44,10 +44,4 @@ void AdamW::step(at::TensorList gradients, double learning_rate) {
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
-void AdamW::restore(const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, std::int64_t num_updates) {
-  exp_avg_.copy_(exp_avg);
-  exp_avg_sq_.copy_(exp_avg_sq);
-  num_updates_ = num_updates;
-}
-
 }  // namespace collimate

@@ -22,14 +22,4 @@ void MasterWeights::write_back() const {
 
 at::Tensor MasterWeights::flat() const { return at::cat(masters_); }
 
-void MasterWeights::restore(const at::Tensor& flat) {
-  std::int64_t begin = 0;
-  for (const at::Tensor& part : masters_) {
-    part.copy_(flat.narrow(0, begin, part.numel()));
-    begin += part.numel();
-  }
-  check(begin == flat.numel(), "master weights have the elements of their parts");
-  write_back();
-}
-
 }  // namespace collimate

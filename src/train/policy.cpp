@@ -4,9 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/optim/gradient.hpp"
@@ -129,26 +127,40 @@ std::vector<TensorGroup> Policy::gather_groups() {
 }
 
 void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
-  const auto group = [&](const char* name) {
-    return own_part([&](const std::string& tensor) { return checkpoint.load(name, tensor); });
+  const auto load_from = [&](const char* group) {
+    return [&checkpoint, group](const std::string& tensor) { return checkpoint.load(group, tensor); };
   };
-  optimizer_.restore(group(kExpAvgGroup), group(kExpAvgSqGroup), num_updates);
-  if (masters_.are_wider()) masters_.restore(group(kModelGroup));
+  fill(optimizer_.exp_avg_parts(), load_from(kExpAvgGroup));
+  fill(optimizer_.exp_avg_sq_parts(), load_from(kExpAvgSqGroup));
+  optimizer_.resume(num_updates);
+  if (!masters_.are_wider()) return;
+  fill(masters_.parts(), load_from(kModelGroup));
+  masters_.write_back();
 }
 
 void Policy::take_initial_weights(const ModelSource& source) {
   if (!masters_.are_wider()) return;
   const at::ScalarType dtype = masters_.parts().front().scalar_type();
-  masters_.restore(own_part([&](const std::string& name) { return source.load(name, dtype); }));
+  fill(masters_.parts(), [&](const std::string& name) { return source.load(name, dtype); });
+  masters_.write_back();
 }
 
-at::Tensor Policy::own_part(const LoadWhole& load) const {
-  at::Tensor flat = at::zeros(parameters_.values().sizes(), masters_.parts().front().options());
+// One tensor at a time: this rank's elements of it go where they belong in `parts`, which are as updated_parts().
+void Policy::fill(const std::vector<at::Tensor>& parts, const LoadWhole& load) const {
+  const ShardPlan& plan = parameters_.plan();
+  const int dp_rank = mesh_.data().rank();
   const auto parameters = shard_.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    parameters_.part(flat, i).copy_(part_of(load(parameters[i].name), parameters[i].placement));
+    const ShardRange whole = plan.parameter(i);
+    const std::size_t bucket = plan.bucket_of(i);
+    const ShardRange target = zero_stage_ == 0 ? whole : plan.parameter_part(i, dp_rank);
+    if (target.length == 0) continue;
+    const at::Tensor value = part_of(load(parameters[i].name), parameters[i].placement).reshape({-1});
+    const std::int64_t skipped =
+        zero_stage_ == 0 ? 0 : plan.part(plan.buckets()[bucket], dp_rank).begin + target.begin - whole.begin;
+    const at::Tensor& part = parts[zero_stage_ == 0 ? 0 : bucket];
+    view_of(part, target).copy_(value.narrow(0, skipped, target.length));
   }
-  return at::cat(updated_parts(flat));
 }
 
 }  // namespace collimate

@@ -2,6 +2,7 @@
 // Section `runtime` of the configuration: the devices that compute, the library that carries tensors between them, and
 // how closely a run watches itself.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -35,14 +36,19 @@ struct RuntimeConfig {
   BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU
   CheckLevel check_level = CheckLevel::kNormal;  ///< full: ranks agree on every collective before they run it
   std::optional<std::string> trace;              ///< file for a Chrome trace of every action of this run
+  /// what a rank's tensors may take on its device; unset (auto): what the device has free, or the host for each of its
+  /// ranks
+  std::optional<std::int64_t> memory_bytes;
 
   bool operator==(const RuntimeConfig&) const = default;
 
   static constexpr auto fields() {
-    return std::tuple{field("device", &RuntimeConfig::device, Role::kLayout),
-                      field("backend", &RuntimeConfig::backend, Role::kLayout),
-                      field("check_level", &RuntimeConfig::check_level, Role::kOperational),
-                      field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{})};
+    return std::tuple{
+        field("device", &RuntimeConfig::device, Role::kLayout),
+        field("backend", &RuntimeConfig::backend, Role::kLayout),
+        field("check_level", &RuntimeConfig::check_level, Role::kOperational),
+        field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{}),
+        field("memory_bytes", &RuntimeConfig::memory_bytes, Role::kOperational, at_least(1)).unset_as("auto")};
   }
 };
 

@@ -17,10 +17,6 @@ at::ScalarType scalar_type(ComputeDtype dtype);
 /// What the shard is for: training keeps what a backward pass needs.
 enum class ShardUse { kTraining, kForwardOnly };
 
-/// *Local.* The stages of this configuration's pipeline and who holds them. Throws InputError when a degree does not
-/// fit the model; it says which would.
-PipelineLayout pipeline_layout(const ParallelConfig& config, const ModelSpec& spec);
-
 /// *Local.* Opens the model that a section names, and finds out before anything else whether the axes fit it: as
 /// open_model_source and pipeline_layout.
 std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const ParallelConfig& parallel);

@@ -24,8 +24,10 @@ class AdamW {
   [[nodiscard]] const at::Tensor& exp_avg() const noexcept { return exp_avg_; }
   [[nodiscard]] const at::Tensor& exp_avg_sq() const noexcept { return exp_avg_sq_; }
   [[nodiscard]] std::int64_t num_updates() const noexcept { return num_updates_; }
-  /// Continues from saved moments; shapes must be those of the moments.
-  void restore(const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, std::int64_t num_updates);
+  /// The same by value, to be filled with saved moments: then resume() goes on from there.
+  [[nodiscard]] const std::vector<at::Tensor>& exp_avg_parts() const noexcept { return exp_avg_parts_; }
+  [[nodiscard]] const std::vector<at::Tensor>& exp_avg_sq_parts() const noexcept { return exp_avg_sq_parts_; }
+  void resume(std::int64_t num_updates) noexcept { num_updates_ = num_updates; }
 
  private:
   OptimizerConfig config_;

@@ -21,8 +21,6 @@ class MasterWeights {
   [[nodiscard]] bool are_wider() const noexcept { return are_wider_; }
   /// All of them, one after the other. A copy. *Local.*
   [[nodiscard]] at::Tensor flat() const;
-  /// Takes `flat`, as flat() gives it, into masters and parameters. *Local.*
-  void restore(const at::Tensor& flat);
 
  private:
   std::vector<at::Tensor> parameters_;

@@ -64,7 +64,7 @@ class Policy {
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
   using LoadWhole = std::function<at::Tensor(const std::string& name)>;
   [[nodiscard]] at::Tensor whole_of(const at::Tensor& own) const;
-  [[nodiscard]] at::Tensor own_part(const LoadWhole& load) const;
+  void fill(const std::vector<at::Tensor>& parts, const LoadWhole& load) const;
 
   const ProcessMesh& mesh_;
   int zero_stage_;

@@ -95,6 +95,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"runtime.backend", "mpi"},
     {"runtime.check_level", "full"},
     {"runtime.trace", "traces"},
+    {"runtime.memory_bytes", "80000000000"},
     {"output.directory", "out/other"},
 };
 
@@ -147,10 +148,11 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
                           "parallel.layers_per_stage", "parallel.zero_stage", "batch.eval_batch_size",
                           "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
-  EXPECT_THAT(keys[Role::kOperational],
-              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "data.train.0.path",
-                          "data.eval.0.path", "train.deterministic", "checkpoint.save_steps",
-                          "checkpoint.save_total_limit", "runtime.check_level", "runtime.trace", "output.directory"));
+  EXPECT_THAT(
+      keys[Role::kOperational],
+      ElementsAre("model.path", "model.config", "reference.path", "reference.store", "data.train.0.path",
+                  "data.eval.0.path", "train.deterministic", "checkpoint.save_steps", "checkpoint.save_total_limit",
+                  "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

@@ -1,0 +1,56 @@
+#pragma once
+// The memory of every rank of a training run, from its configuration, its model and the lengths of its pairs. Pure.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collimate/job/config.hpp"
+#include "collimate/plan/rank_memory.hpp"
+
+namespace collimate {
+
+/// The microbatches of a step: [data rank][microbatch].
+using StepStreams = std::vector<std::vector<StreamSize>>;
+
+/// What one rank takes at its worst moment.
+struct RankMemory {
+  int world_rank = 0;
+  MemoryUse step;            ///< in a training step
+  std::int64_t loading = 0;  ///< while weights are loaded
+  std::int64_t saving = 0;   ///< while a checkpoint is gathered
+
+  [[nodiscard]] std::int64_t peak() const { return std::max({step.total(), loading, saving}); }
+};
+
+/// *Local.* Of one rank. Throws InputError as pipeline_layout().
+RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape, int world_rank,
+                       const StepStreams& streams);
+
+/// *Local.* Of all ranks, in their order.
+std::vector<RankMemory> job_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape,
+                                   const StepStreams& streams);
+
+/// Packs the step that takes most memory for a configuration and a mesh.
+using PackStep = std::function<StepStreams(const RunConfig& config, const MeshShape& shape)>;
+
+/// A change of a configuration that fits, and what its largest rank takes.
+struct FittingChange {
+  std::string settings;  ///< "model.recompute: full, parallel.zero_stage: 2"
+  std::int64_t bytes = 0;
+};
+
+/// *Local.* The change nearest to `config` with which every rank stays within `limit` bytes: first what only costs
+/// time, alone and then together, then more ranks for each copy of the model, out of the same number of ranks. Nothing
+/// where none of these does.
+std::optional<FittingChange> nearest_fit(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape,
+                                         const PackStep& pack, std::int64_t limit);
+
+/// "12.3 GiB", "512.0 MiB".
+std::string text_of_bytes(std::int64_t bytes);
+
+/// "12.3 GiB (weights 1.0 GiB, ...)": what is not 0.
+std::string text_of(const RankMemory& memory);
+
+}  // namespace collimate

@@ -1,0 +1,95 @@
+#include "collimate/plan/job_memory.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/config/dtype.hpp"
+#include "collimate/model/cost.hpp"
+#include "collimate/optim/shard_plan.hpp"
+#include "collimate/plan/pipeline_layout.hpp"
+
+namespace collimate {
+
+namespace {
+
+std::int64_t bytes_of(ComputeDtype dtype) {
+  switch (dtype) {
+    case ComputeDtype::kBFloat16:
+      return 2;
+    case ComputeDtype::kFloat32:
+      return 4;
+    case ComputeDtype::kFloat64:
+      return 8;
+  }
+  throw InvariantError("every dtype has a size");
+}
+
+std::int64_t state_bytes(const MemoryUse& use) {
+  return use[MemoryKind::kWeights] + use[MemoryKind::kGradients] + use[MemoryKind::kOptimizer];
+}
+
+std::int64_t largest_tensor(const ModelSpec& spec) {
+  std::int64_t elements = 0;
+  for (const LogicalTensor& tensor : logical_tensors(spec)) elements = std::max(elements, tensor.num_elements());
+  return elements;
+}
+
+}  // namespace
+
+RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape, int world_rank,
+                       const StepStreams& streams) {
+  const Coordinate place = coordinate_of(shape, world_rank);
+  const PipelineLayout layout = pipeline_layout(config.parallel, spec);
+  const std::int64_t element_bytes = bytes_of(config.model.dtype);
+  const std::int64_t sum_bytes = std::max<std::int64_t>(4, element_bytes);
+  const MemoryInputs inputs{.spec = spec,
+                            .layout = layout,
+                            .parallel = config.parallel,
+                            .shape = shape,
+                            .place = place,
+                            .recompute = config.model.recompute,
+                            .element_bytes = element_bytes};
+  RankMemory memory{.world_rank = world_rank,
+                    .step = step_memory(inputs, streams.at(static_cast<std::size_t>(place.dp_rank)))};
+  // Weights as they are loaded, then in one buffer, too; of narrow ones the wide values, one tensor at a time.
+  const std::int64_t whole_tensor = largest_tensor(spec) * sum_bytes;
+  const std::int64_t weights = memory.step[MemoryKind::kWeights];
+  const std::int64_t states = state_bytes(memory.step);
+  memory.loading = std::max(2 * weights, weights + whole_tensor);
+  if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
+  // A flat copy of one kind of state and what is sent of it; rank 0 puts three kinds together.
+  const std::int64_t own = weights / element_bytes * sum_bytes;
+  memory.saving = states + 2 * own + (world_rank == 0 ? 3 * num_parameters(spec) * sum_bytes : 0);
+  return memory;
+}
+
+std::vector<RankMemory> job_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape,
+                                   const StepStreams& streams) {
+  std::vector<RankMemory> ranks;
+  for (int rank = 0; rank < shape.num_ranks(); ++rank) {
+    ranks.push_back(rank_memory(config, spec, shape, rank, streams));
+  }
+  return ranks;
+}
+
+std::string text_of_bytes(std::int64_t bytes) {
+  constexpr double kMebi = 1024.0 * 1024.0;
+  const double mebibytes = static_cast<double>(bytes) / kMebi;
+  return mebibytes < 1024.0 ? fmt::format("{:.1f} MiB", mebibytes) : fmt::format("{:.1f} GiB", mebibytes / 1024.0);
+}
+
+std::string text_of(const RankMemory& memory) {
+  constexpr std::array<const char*, kNumMemoryKinds> kNames = {"weights",     "gradients", "optimizer",
+                                                               "activations", "head",      "communication"};
+  std::string parts;
+  for (std::size_t kind = 0; kind < kNumMemoryKinds; ++kind) {
+    if (memory.step.bytes[kind] == 0) continue;
+    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", kNames[kind], text_of_bytes(memory.step.bytes[kind]));
+  }
+  return fmt::format("{} in a step ({}), {} while it loads, {} while it saves", text_of_bytes(memory.step.total()),
+                     parts, text_of_bytes(memory.loading), text_of_bytes(memory.saving));
+}
+
+}  // namespace collimate
