@@ -7,6 +7,7 @@
 #include "collimate/config/load.hpp"
 #include "collimate/data/sampler.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/memory_check.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/job/output_folder.hpp"
 #include "collimate/job/run_config.hpp"
@@ -15,6 +16,7 @@
 #include "collimate/model/cost.hpp"
 #include "collimate/objective/loss.hpp"
 #include "collimate/train/trainer.hpp"
+#include "memory_table.hpp"
 #include "verbs.hpp"
 
 namespace collimate::app {
@@ -86,7 +88,7 @@ ExitCode run_check(const CheckOptions& options) {
   const Log log;
   const std::string& file = options.config.file;
   const RunConfig config = load_run_config(read_config_file(file), file, options.config.overrides);
-  mesh_shape(config.parallel, options.num_ranks.value_or(default_num_ranks(config.parallel)));
+  const MeshShape shape = mesh_shape(config.parallel, options.num_ranks.value_or(default_num_ranks(config.parallel)));
   const auto model = open_divided_model(config.model, config.parallel);
   const RunData data = open_data(config, *model);
   scan_data(data, model->spec().vocab_size, 0, 1);
@@ -98,6 +100,7 @@ ExitCode run_check(const CheckOptions& options) {
   print_data("data.train", data.train);
   if (data.eval) print_data("data.eval", *data.eval);
   print_steps(config, data.train);
+  print_memory(config, model->spec(), shape, step_packer(model->spec(), data.train), "# ");
   if (needs.reference) {
     const auto reference = open_model_source(reference_model(config));
     fmt::print("# reference store: {}\n", store_state(config, *reference, data, file));

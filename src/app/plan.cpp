@@ -6,9 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "collimate/config/load.hpp"
-#include "collimate/data/sampler.hpp"
-#include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/memory_check.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/job/run_config.hpp"
@@ -19,21 +18,21 @@
 #include "collimate/pipeline/simulate.hpp"
 #include "collimate/pipeline/validate.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
+#include "memory_table.hpp"
 #include "verbs.hpp"
 
 namespace collimate::app {
 
 namespace {
 
-// Microbatches of the first step on the first data rank.
-int num_microbatches(const RunConfig& config, const ModelSource& model, const MeshShape& shape) {
-  const RunData data = open_data(config, model);
-  Sampler sampler(
-      {.seed = config.train.seed, .shuffle = config.data.shuffle, .global_batch_size = config.batch.global_batch_size},
-      data.train.source_sizes());
-  const LossNeeds needs = loss_needs(config.objective);
-  const BatchSource source(data.train, packing_options(config.batch, shape, model.spec(), needed_responses(needs)), 0);
-  return static_cast<int>(source.plan(sampler.batch(0)).microbatches.size());
+// Full microbatches, as many as were asked for, on every data rank.
+PackStep full_step(int num_microbatches) {
+  return [num_microbatches](const RunConfig& config, const MeshShape& shape) {
+    const std::int64_t tokens = config.batch.microbatch_tokens;
+    const StreamSize full{.num_stream_tokens = tokens, .num_labelled_rows = tokens, .longest_segment = tokens};
+    const std::vector<StreamSize> microbatches(static_cast<std::size_t>(num_microbatches), full);
+    return StepStreams(static_cast<std::size_t>(shape.data), microbatches);
+  };
 }
 
 // A third of a training step's cost is its forward pass; input and weight gradients share the rest.
@@ -81,12 +80,13 @@ ExitCode run_plan(const PlanOptions& options) {
   const MeshShape shape = mesh_shape(parallel, options.num_ranks.value_or(default_num_ranks(parallel)));
   const auto model = open_model_source(config.model);
   const PipelineLayout layout = pipeline_layout(parallel, model->spec());
-  const int count = options.num_microbatches.value_or(0);
-  const ScheduleOptions schedule_options{
-      .type = parallel.schedule,
-      .num_ranks = parallel.pipeline,
-      .virtual_stages = parallel.virtual_stages,
-      .num_microbatches = count > 0 ? count : num_microbatches(config, *model, shape)};
+  std::optional<RunData> data;
+  if (!options.num_microbatches) data = open_data(config, *model);
+  const PackStep pack = data ? step_packer(model->spec(), data->train) : full_step(*options.num_microbatches);
+  const ScheduleOptions schedule_options{.type = parallel.schedule,
+                                         .num_ranks = parallel.pipeline,
+                                         .virtual_stages = parallel.virtual_stages,
+                                         .num_microbatches = static_cast<int>(pack(config, shape).front().size())};
   const Schedule schedule = add_messages(generate_schedule(schedule_options));
   validate_schedule(schedule, schedule_options);
   const Timeline timeline = simulate(schedule, stage_costs(model->spec(), layout));
@@ -97,7 +97,7 @@ ExitCode run_plan(const PlanOptions& options) {
     write_file_atomically(*options.schedule_svg, render_svg(schedule, timeline, name));
     fmt::print("wrote {}\n", *options.schedule_svg);
   }
-  std::fflush(stdout);
+  print_memory(config, model->spec(), shape, pack, "");
   return ExitCode::kDone;
 }
 

@@ -1,18 +1,55 @@
 #include "collimate/engine/batch_source.hpp"
 
+#include <algorithm>
+
 #include "collimate/model/cost.hpp"
 
 namespace collimate {
 
-BatchPlan BatchSource::plan(std::span<const std::uint64_t> pair_indices) const {
-  BatchPlan plan;
+namespace {
+
+StreamSize stream_size(std::span<const PairLengths> lengths, const std::vector<std::size_t>& positions,
+                       const PairLayout& layout) {
+  StreamSize size;
+  for (const std::size_t position : positions) {
+    const PairLengths& pair = lengths[position];
+    for (const Segment& segment : segments_of_pair(pair, layout, size.num_stream_tokens)) {
+      size.longest_segment = std::max(size.longest_segment, segment.length);
+    }
+    size.num_stream_tokens += num_stream_tokens(pair, layout);
+    size.num_labelled_rows += pair.num_chosen_tokens;
+    if (layout.responses == Responses::kBoth) size.num_labelled_rows += pair.num_rejected_tokens;
+  }
+  return size;
+}
+
+}  // namespace
+
+std::vector<PairLengths> BatchSource::lengths_of(std::span<const std::uint64_t> pair_indices) const {
   std::vector<PairLengths> lengths;
   lengths.reserve(pair_indices.size());
-  for (const std::uint64_t pair : pair_indices) {
-    const PairLengths& own = lengths.emplace_back(dataset_.lengths(pair));
-    plan.totals.weight += dataset_.weight(pair);
-    plan.totals.chosen_tokens += dataset_.weight(pair) * static_cast<double>(own.num_chosen_tokens);
-    plan.num_stream_tokens += static_cast<std::uint64_t>(num_stream_tokens(own, packing_.layout));
+  for (const std::uint64_t pair : pair_indices) lengths.push_back(dataset_.lengths(pair));
+  return lengths;
+}
+
+std::vector<std::vector<StreamSize>> BatchSource::stream_sizes(std::span<const std::uint64_t> pair_indices) const {
+  const std::vector<PairLengths> lengths = lengths_of(pair_indices);
+  std::vector<std::vector<StreamSize>> sizes;
+  for (const auto& microbatches : pack(lengths, packing_).microbatches) {
+    auto& own = sizes.emplace_back();
+    for (const auto& positions : microbatches) own.push_back(stream_size(lengths, positions, packing_.layout));
+  }
+  return sizes;
+}
+
+BatchPlan BatchSource::plan(std::span<const std::uint64_t> pair_indices) const {
+  BatchPlan plan;
+  const std::vector<PairLengths> lengths = lengths_of(pair_indices);
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const double weight = dataset_.weight(pair_indices[i]);
+    plan.totals.weight += weight;
+    plan.totals.chosen_tokens += weight * static_cast<double>(lengths[i].num_chosen_tokens);
+    plan.num_stream_tokens += static_cast<std::uint64_t>(num_stream_tokens(lengths[i], packing_.layout));
   }
   const PackingPlan packed = pack(lengths, packing_);
   for (const auto& positions : packed.microbatches.at(static_cast<std::size_t>(dp_rank_))) {

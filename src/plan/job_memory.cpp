@@ -59,9 +59,10 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
   const std::int64_t states = state_bytes(memory.step);
   memory.loading = std::max(2 * weights, weights + whole_tensor);
   if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
-  // A flat copy of one kind of state and what is sent of it; rank 0 puts three kinds together.
+  // What is sent of one kind of state, of its flat copy where the data axis divides it; rank 0 puts three together.
   const std::int64_t own = weights / element_bytes * sum_bytes;
-  memory.saving = states + 2 * own + (world_rank == 0 ? 3 * num_parameters(spec) * sum_bytes : 0);
+  const bool is_divided = shape.data > 1 && config.parallel.zero_stage > 0;
+  memory.saving = states + (is_divided ? 2 : 1) * own + (world_rank == 0 ? 3 * num_parameters(spec) * sum_bytes : 0);
   return memory;
 }
 

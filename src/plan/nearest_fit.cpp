@@ -92,14 +92,27 @@ std::vector<Candidate> divided_candidates(const RunConfig& config, const MeshSha
   return candidates;
 }
 
+/// The data rank with the longest microbatch.
+int longest_data_rank(const StepStreams& streams) {
+  const auto longest = [](const std::vector<StreamSize>& microbatches) {
+    std::int64_t tokens = 0;
+    for (const StreamSize& stream : microbatches) tokens = std::max(tokens, stream.num_stream_tokens);
+    return tokens;
+  };
+  return static_cast<int>(std::ranges::max_element(streams, {}, longest) - streams.begin());
+}
+
 /// Bytes of the largest rank; nothing where the model does not allow the degrees.
 std::optional<std::int64_t> largest(const Candidate& candidate, const ModelSpec& spec, int num_ranks,
                                     const PackStep& pack) {
   try {
     const MeshShape shape = mesh_shape(candidate.config.parallel, num_ranks);
-    std::int64_t bytes = 0;
-    for (const RankMemory& memory : job_memory(candidate.config, spec, shape, pack(candidate.config, shape))) {
-      bytes = std::max(bytes, memory.peak());
+    const StepStreams streams = pack(candidate.config, shape);
+    const auto peak = [&](int rank) { return rank_memory(candidate.config, spec, shape, rank, streams).peak(); };
+    std::int64_t bytes = peak(0);
+    const int dp_rank = longest_data_rank(streams);
+    for (int pp_rank = 0; pp_rank < shape.pipeline; ++pp_rank) {
+      bytes = std::max(bytes, peak(world_rank_of(shape, {.dp_rank = dp_rank, .pp_rank = pp_rank})));
     }
     return bytes;
   } catch (const InputError&) {

@@ -86,6 +86,17 @@ std::vector<at::Tensor> Policy::updated_parts(const at::Tensor& flat) const {
   return parameters_.shard(flat, mesh_.data().rank());
 }
 
+MemoryUse Policy::held_bytes() const {
+  const auto bytes = [](const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); };
+  MemoryUse held;
+  held[MemoryKind::kWeights] = bytes(parameters_.values());
+  held[MemoryKind::kGradients] = reducer_.held_bytes();
+  held[MemoryKind::kOptimizer] = bytes(optimizer_.exp_avg()) + bytes(optimizer_.exp_avg_sq());
+  if (!masters_.are_wider()) return held;
+  for (const at::Tensor& part : masters_.parts()) held[MemoryKind::kOptimizer] += bytes(part);
+  return held;
+}
+
 double Policy::reduce_gradients() {
   reducer_.sum_copies();
   return reducer_.global_norm();
@@ -103,6 +114,7 @@ void Policy::update(double learning_rate, double norm, double max_norm) {
 
 // What `own` is this rank's parts of, in the order of the flat buffer.
 at::Tensor Policy::whole_of(const at::Tensor& own) const {
+  if (own.numel() == parameters_.plan().flat_elements()) return own;
   at::Tensor flat = at::empty(parameters_.values().sizes(), own.options());
   std::int64_t begin = 0;
   for (const at::Tensor& part : updated_parts(flat)) {

@@ -1,5 +1,7 @@
 #include "collimate/train/training_run.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "collimate/base/host_name.hpp"
@@ -26,20 +28,35 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainReq
 }
 
 TrainingRun::TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log)
-    : config_(std::move(config)), mesh_(mesh), log_(log), objective_(config_.objective) {}
+    : config_(std::move(config)), mesh_(mesh), log_(log), objective_(config_.objective), meter_(mesh.device()) {}
 
 TrainingRun::~TrainingRun() = default;
 
 ExitCode TrainingRun::run() {
   const ExitCode code = trainer_->run();
   if (trace_) write_trace(*config_.runtime.trace, *trace_, mesh_);
+  log_memory();
   return code;
+}
+
+// Of the rank that took most.
+void TrainingRun::log_memory() const {
+  const MemoryUse held = policy_->held_bytes();
+  const std::int64_t rest = meter_.peak_bytes() - held.total();
+  const std::string own = fmt::format(
+      "{:020} {} of tensors on rank {} (weights {}, gradients {}, optimizer {}, the rest {}); planned {}",
+      meter_.peak_bytes(), text_of_bytes(meter_.peak_bytes()), mesh_.world().rank(),
+      text_of_bytes(held[MemoryKind::kWeights]), text_of_bytes(held[MemoryKind::kGradients]),
+      text_of_bytes(held[MemoryKind::kOptimizer]), text_of_bytes(rest), text_of_bytes(planned_memory_.peak()));
+  const std::vector<std::string> all = mesh_.world().all_gather_bytes(own);
+  log_.info("memory: at most {}", std::ranges::max_element(all)->substr(21));
 }
 
 void TrainingRun::open_inputs(const std::string& config_file) {
   Communicator& world = mesh_.world();
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   data_ = open_scanned_data(config_, *model_, world);
+  planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);
   model_fingerprints_ = model_fingerprints(*model_, world);
   reference_ = open_needed_reference(config_, *data_, model_fingerprints_, world, config_file);
 }

@@ -11,6 +11,7 @@
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/mesh/mesh_shape.hpp"
 #include "collimate/model/spec.hpp"
+#include "collimate/nn/stage_memory.hpp"
 #include "collimate/objective/objective.hpp"
 
 namespace collimate {
@@ -30,6 +31,8 @@ class BatchSource {
 
   /// Lays out the pairs of one global batch over the data axis.
   [[nodiscard]] BatchPlan plan(std::span<const std::uint64_t> pair_indices) const;
+  /// The sizes of all ranks' microbatches of a batch: [data rank][microbatch].
+  [[nodiscard]] std::vector<std::vector<StreamSize>> stream_sizes(std::span<const std::uint64_t> pair_indices) const;
   /// Reads the tokens of one planned microbatch.
   [[nodiscard]] MicroBatch read(std::span<const std::uint64_t> pair_indices) const;
 
@@ -40,6 +43,8 @@ class BatchSource {
   [[nodiscard]] const PairLayout& layout() const noexcept { return packing_.layout; }
 
  private:
+  [[nodiscard]] std::vector<PairLengths> lengths_of(std::span<const std::uint64_t> pair_indices) const;
+
   const PreferenceDataset& dataset_;
   PackingOptions packing_;
   int dp_rank_;

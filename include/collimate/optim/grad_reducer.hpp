@@ -48,6 +48,8 @@ class GradReducer {
   /// *Collective* over the job, after that. Makes shard() whole: every copy of a parameter has the same bits.
   void sum_copies();
 
+  /// Bytes of gradients between steps.
+  [[nodiscard]] std::int64_t held_bytes() const { return static_cast<std::int64_t>(memory_.nbytes()); }
   /// This rank's parts of the gradients, by bucket.
   [[nodiscard]] const std::vector<at::Tensor>& shard() const noexcept { return parts_; }
   /// *Collective* over the data axis. All gradients [ShardPlan::flat_elements()], from everyone's shard; below stage 2.

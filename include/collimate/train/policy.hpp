@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "collimate/base/memory_tape.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/nn/model_shard.hpp"
 #include "collimate/optim/adamw.hpp"
@@ -49,6 +50,9 @@ class Policy {
   /// *Collective* over the data axis. Clips the reduced gradients, whose norm is given, and makes one update. The other
   /// ranks' parts of it may still be arriving.
   void update(double learning_rate, double norm, double max_norm);
+
+  /// *Local.* Bytes of this rank's tensors between steps.
+  [[nodiscard]] MemoryUse held_bytes() const;
 
   /// *Collective* over the job. Weights and moments by logical name, whole, on world rank 0; empty elsewhere.
   [[nodiscard]] std::vector<TensorGroup> gather_groups();

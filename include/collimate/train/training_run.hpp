@@ -8,6 +8,8 @@
 
 #include "collimate/base/log.hpp"
 #include "collimate/base/trace.hpp"
+#include "collimate/engine/memory_check.hpp"
+#include "collimate/engine/memory_meter.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/train/resume.hpp"
@@ -38,6 +40,7 @@ class TrainingRun {
   TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
 
   void open_inputs(const std::string& config_file);
+  void log_memory() const;
   std::optional<Checkpoint> claim_output(const TrainRequest& request);
   void build_policy(const std::optional<Checkpoint>& checkpoint);
   void start_trace();
@@ -54,6 +57,8 @@ class TrainingRun {
   std::unique_ptr<ModelSource> model_;
   ModelFingerprints model_fingerprints_;
   std::optional<RunData> data_;
+  RankMemory planned_memory_;
+  MemoryMeter meter_;  // before all that it counts
   std::optional<ReferenceStore> reference_;
   std::optional<OutputFolder> output_;
   std::optional<TraceRecorder> trace_;

@@ -170,6 +170,7 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     const std::vector<MicroBatch> microbatches = source.read_all(source.plan(order.pair_indices));
     add_expected_traffic(policy.shard(), mesh, microbatches, layout, result);
     add_expected_memory(policy.shard(), mesh, microbatches, layout, result);
+    result.held_bytes = policy.held_bytes();
     std::vector<TensorGroup> state = policy.gather_groups();
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);

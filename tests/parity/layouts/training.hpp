@@ -37,6 +37,7 @@ struct LayoutResult {
   Traffic counted_traffic;             ///< in all steps, by the groups' own count
   Traffic expected_traffic;            ///< by the formulas of engine/step_traffic.hpp
   std::int64_t peak_bytes = 0;         ///< of this rank's tensors in any step
+  MemoryUse held_bytes;                ///< between steps, by kind
   MemoryUse expected_memory;           ///< by plan/rank_memory.hpp
   std::vector<TensorGroup> state;      ///< weights and moments after the last step
 };

@@ -1,0 +1,30 @@
+#pragma once
+// Whether a run fits in memory, asked before anything is loaded.
+
+#include <cstdint>
+#include <optional>
+
+#include "collimate/data/preference_dataset.hpp"
+#include "collimate/job/config.hpp"
+#include "collimate/mesh/process_mesh.hpp"
+#include "collimate/plan/job_memory.hpp"
+
+namespace collimate {
+
+/// *Local.* Packs, of the steps of a first epoch, the one with the longest microbatch. Not owned: both.
+PackStep step_packer(const ModelSpec& spec, const PreferenceDataset& dataset);
+
+/// *Local.* Throws InputError unless `memory` stays within `limit` bytes: it says what takes how much, where the limit
+/// is from, and which setting would fit.
+void require_fit(const RankMemory& memory, std::int64_t limit, const RunConfig& config, const ModelSpec& spec,
+                 const MeshShape& shape, const PackStep& pack);
+
+/// *Collective.* What this rank's tensors may take: runtime.memory_bytes, or what its device has free, or its share of
+/// what its host has.
+std::int64_t memory_limit(const RuntimeConfig& config, const ProcessMesh& mesh);
+
+/// *Collective.* What training takes on this rank. Throws AgreedError where it does not fit.
+RankMemory require_training_fits(const RunConfig& config, const ModelSpec& spec, const PreferenceDataset& dataset,
+                                 const ProcessMesh& mesh);
+
+}  // namespace collimate
