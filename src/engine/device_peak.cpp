@@ -9,12 +9,13 @@
 #include <ATen/ops/ones.h>
 
 #include "collimate/nn/product.hpp"
+#include "collimate/plan/peak_probe.hpp"
 
 namespace collimate {
 
 double measure_peak_flops(at::ScalarType dtype, c10::Device device) {
   const at::NoGradGuard no_grad;
-  constexpr std::int64_t kSize = 1024;
+  constexpr std::int64_t kSize = kPeakProbeSize;
   constexpr int kRepetitions = 4;
   const auto options = at::TensorOptions(device).dtype(dtype);
   const at::Tensor left = at::ones({kSize, kSize}, options);

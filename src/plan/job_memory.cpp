@@ -8,6 +8,7 @@
 #include "collimate/config/dtype.hpp"
 #include "collimate/model/cost.hpp"
 #include "collimate/optim/shard_plan.hpp"
+#include "collimate/plan/peak_probe.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
 
 namespace collimate {
@@ -57,12 +58,14 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
   const std::int64_t whole_tensor = largest_tensor(spec) * sum_bytes;
   const std::int64_t weights = memory.step[MemoryKind::kWeights];
   const std::int64_t states = state_bytes(memory.step);
-  memory.loading = std::max(2 * weights, weights + whole_tensor);
+  memory.loading = std::max({2 * weights, weights + whole_tensor, states + peak_probe_bytes(element_bytes)});
   if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
-  // What is sent of one kind of state, of its flat copy where the data axis divides it; rank 0 puts three together.
+  // What is sent of one kind of state, of its flat copy where the data axis divides it; rank 0 puts three together, in
+  // the host's memory.
   const std::int64_t own = weights / element_bytes * sum_bytes;
   const bool is_divided = shape.data > 1 && config.parallel.zero_stage > 0;
-  memory.saving = states + (is_divided ? 2 : 1) * own + (world_rank == 0 ? 3 * num_parameters(spec) * sum_bytes : 0);
+  const bool puts_together = world_rank == 0 && config.runtime.device == DeviceType::kCpu;
+  memory.saving = states + (is_divided ? 2 : 1) * own + (puts_together ? 3 * num_parameters(spec) * sum_bytes : 0);
   return memory;
 }
 
@@ -89,8 +92,9 @@ std::string text_of(const RankMemory& memory) {
     if (memory.step.bytes[kind] == 0) continue;
     parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", kNames[kind], text_of_bytes(memory.step.bytes[kind]));
   }
-  return fmt::format("{} in a step ({}), {} while it loads, {} while it saves", text_of_bytes(memory.step.total()),
-                     parts, text_of_bytes(memory.loading), text_of_bytes(memory.saving));
+  return fmt::format("{} in a step ({}), {} before it, {} while a checkpoint is saved",
+                     text_of_bytes(memory.step.total()), parts, text_of_bytes(memory.loading),
+                     text_of_bytes(memory.saving));
 }
 
 }  // namespace collimate

@@ -18,7 +18,7 @@ using StepStreams = std::vector<std::vector<StreamSize>>;
 struct RankMemory {
   int world_rank = 0;
   MemoryUse step;            ///< in a training step
-  std::int64_t loading = 0;  ///< while weights are loaded
+  std::int64_t loading = 0;  ///< before the first step: while weights are loaded and the device's speed is measured
   std::int64_t saving = 0;   ///< while a checkpoint is gathered
 
   [[nodiscard]] std::int64_t peak() const { return std::max({step.total(), loading, saving}); }

@@ -1,0 +1,16 @@
+#pragma once
+// The product that the denominator of `mfu` is measured with. Pure.
+
+#include <cstdint>
+
+namespace collimate {
+
+/// Rows and columns of either factor.
+inline constexpr std::int64_t kPeakProbeSize = 1024;
+
+/// Bytes of both and the product.
+constexpr std::int64_t peak_probe_bytes(std::int64_t element_bytes) {
+  return 3 * kPeakProbeSize * kPeakProbeSize * element_bytes;
+}
+
+}  // namespace collimate
