@@ -51,11 +51,11 @@ class LayerPlay {
   /// Linear layers of one input.
   struct Linears {
     std::initializer_list<std::int64_t> out_sizes;
-    std::int64_t in_size;
-    std::int64_t x;      ///< the input, unless somebody else lets go of it
-    bool is_recalled;    ///< computed again
-    std::int64_t grads;  ///< of the outputs, likewise
-    std::int64_t grad_x;
+    std::int64_t in_size = 0;
+    std::int64_t x = 0;        ///< the input, unless somebody else lets go of it
+    bool is_recalled = false;  ///< computed again
+    std::int64_t grads = 0;    ///< of the outputs, likewise
+    std::int64_t grad_x = 0;
   };
 
   void kept_forward(bool has_delta);

@@ -26,8 +26,8 @@ struct Residual {
   at::Tensor delta;   ///< The same shape, or undefined.
 };
 
-/// Adds the pending contribution and normalizes the sum: the new stream, and its norm.
-std::pair<at::Tensor, at::Tensor> normalize(Residual residual, const at::Tensor& weight, double epsilon);
+/// Adds the pending contribution, which is let go of, and normalizes the sum: the new stream, and its norm.
+std::pair<at::Tensor, at::Tensor> normalize(Residual&& residual, const at::Tensor& weight, double epsilon);
 
 /// What all layers of one forward pass share. Not owned.
 struct StreamContext {
