@@ -12,10 +12,10 @@
 
 namespace collimate {
 
-std::pair<at::Tensor, at::Tensor> normalize(Residual&& pending, const at::Tensor& weight, double epsilon) {
-  const Residual residual = std::move(pending);
-  if (residual.delta.defined()) return add_rms_norm(residual.stream, residual.delta, weight, epsilon);
-  return {residual.stream, rms_norm(residual.stream, weight, epsilon)};
+std::pair<at::Tensor, at::Tensor> normalize(Residual&& residual, const at::Tensor& weight, double epsilon) {
+  const auto [stream, delta] = std::move(residual);
+  if (delta.defined()) return add_rms_norm(stream, delta, weight, epsilon);
+  return {stream, rms_norm(stream, weight, epsilon)};
 }
 
 namespace {

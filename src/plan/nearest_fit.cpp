@@ -31,7 +31,8 @@ void zero_stage(Candidate& candidate, int zero_stage) {
   candidate.changes.push_back(fmt::format("parallel.zero_stage: {}", zero_stage));
 }
 
-void microbatch_tokens(Candidate& candidate, std::int64_t tokens) {
+void divide_microbatches(Candidate& candidate, std::int64_t divisor) {
+  const std::int64_t tokens = std::max<std::int64_t>(1, candidate.config.batch.microbatch_tokens / divisor);
   if (candidate.config.batch.microbatch_tokens <= tokens) return;
   candidate.config.batch.microbatch_tokens = tokens;
   candidate.changes.push_back(fmt::format("batch.microbatch_tokens: {}", tokens));
@@ -45,22 +46,21 @@ std::vector<Candidate> cheap_candidates(const RunConfig& config, const MeshShape
     change(candidate);
     if (!candidate.changes.empty()) candidates.push_back(std::move(candidate));
   };
-  const std::int64_t tokens = config.batch.microbatch_tokens;
   const auto stage_2 = [&](Candidate& candidate) {
     if (shape.data > 1) zero_stage(candidate, 2);
   };
   if (shape.data > 1) add([](Candidate& candidate) { zero_stage(candidate, 1); });
   add([](Candidate& candidate) { recompute(candidate, Recompute::kSelective); });
-  add([&](Candidate& candidate) { microbatch_tokens(candidate, tokens / 2); });
+  add([](Candidate& candidate) { divide_microbatches(candidate, 2); });
   add(stage_2);
   add([](Candidate& candidate) { recompute(candidate, Recompute::kFull); });
-  add([&](Candidate& candidate) { microbatch_tokens(candidate, tokens / 4); });
+  add([](Candidate& candidate) { divide_microbatches(candidate, 4); });
   for (const std::int64_t divisor : {1, 2, 4, 1024}) {
     for (const Recompute again : {Recompute::kSelective, Recompute::kFull}) {
       add([&](Candidate& candidate) {
         stage_2(candidate);
         recompute(candidate, again);
-        microbatch_tokens(candidate, std::max<std::int64_t>(1, tokens / divisor));
+        divide_microbatches(candidate, divisor);
       });
     }
   }
