@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -10,13 +9,11 @@
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/comm/agreement.hpp"
+#include "collimate/engine/batch_source.hpp"
 
 namespace collimate {
 
 namespace {
-
-using RowsByPair = std::map<std::uint64_t, ReferenceRow>;
 
 double sum_of(std::span<const double> token_log_probs, std::uint32_t num_tokens) {
   double sum = 0.0;
@@ -48,77 +45,41 @@ std::span<const double> values_of(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-using Block = std::vector<std::vector<std::uint64_t>>;  // pairs by microbatch
-
-// Log-probs of this rank's microbatches, where it speaks for its copy of the model; else nothing.
-std::vector<ResponseLogProbs> run_own(ModelPass& pass, const BatchSource& source, const BatchPlan& plan) {
-  const std::vector<MicroBatch> microbatches = source.read_all(plan);
-  std::vector<ResponseLogProbs> all(pass.is_speaker() ? microbatches.size() : 0);
-  pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
-    if (pass.is_speaker()) all[index] = {.sums = log_probs.sums.cpu(), .tokens = log_probs.tokens.cpu()};
-    return at::Tensor();
-  });
-  return all;
+std::vector<std::vector<std::size_t>> pack_alone(std::span<const PairPlace> block, PackingOptions packing) {
+  std::vector<PairLengths> lengths;
+  for (const auto& [dataset, pair] : block) lengths.push_back(dataset->lengths(pair));
+  packing.num_dp_ranks = 1;
+  return pack(lengths, packing).microbatches.front();
 }
 
-RowsByPair rows_of(const PreferenceDataset& dataset, const Block& block, std::span<const ResponseLogProbs> results) {
-  RowsByPair rows;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (block[i].empty()) continue;
-    std::span<const double> tokens = values_of(results[i].tokens);
-    std::span<const double> sums = values_of(results[i].sums);
-    for (const std::uint64_t pair : block[i]) {
-      const ReferenceRow row = row_of(dataset, pair, tokens, sums);
-      tokens = tokens.subspan(row.num_chosen_tokens + row.num_rejected_tokens);
-      sums = sums.subspan(2);
-      rows.emplace(pair, row);
-    }
-  }
-  return rows;
-}
-
-// Rows travel as their bytes: all ranks are the same program on the same kind of machine.
-static_assert(std::is_trivially_copyable_v<ReferenceRow>);
-
-std::string packed(const RowsByPair& rows) {
-  std::string bytes;
-  for (const auto& [pair, row] : rows) {
-    bytes.append(reinterpret_cast<const char*>(&pair), sizeof(pair));
-    bytes.append(reinterpret_cast<const char*>(&row), sizeof(row));
-  }
-  return bytes;
-}
-
-void unpack_into(RowsByPair& rows, std::span<const char> bytes) {
-  constexpr std::size_t kEntryBytes = sizeof(std::uint64_t) + sizeof(ReferenceRow);
-  for (; !bytes.empty(); bytes = bytes.subspan(kEntryBytes)) {
-    std::uint64_t pair = 0;
-    ReferenceRow row;
-    std::copy_n(bytes.data(), sizeof(pair), reinterpret_cast<char*>(&pair));
-    std::copy_n(bytes.data() + sizeof(pair), sizeof(row), reinterpret_cast<char*>(&row));
-    rows.emplace(pair, row);
-  }
+MicroBatch read_microbatch(std::span<const PairPlace> block, std::span<const std::size_t> positions,
+                           const PairLayout& layout) {
+  std::vector<PairTokens> tokens;
+  for (const std::size_t position : positions) tokens.push_back(block[position].dataset->read(block[position].pair));
+  return build_microbatch(tokens, layout);
 }
 
 }  // namespace
 
-std::vector<ReferenceRow> score_pairs(ModelPass& pass, const BatchSource& source,
-                                      std::span<const std::uint64_t> pair_indices, std::int64_t block_pairs,
-                                      Communicator& world, const ScoringProgress& progress) {
+std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, PackingOptions packing) {
   const at::NoGradGuard no_grad;
-  std::vector<ReferenceRow> rows;
-  rows.reserve(pair_indices.size());
-  const auto block_size = static_cast<std::size_t>(block_pairs);
-  for (std::size_t begin = 0; begin < pair_indices.size(); begin += block_size) {
-    const auto block = pair_indices.subspan(begin, std::min(block_size, pair_indices.size() - begin));
-    const BatchPlan plan = source.plan(block);
-    const std::vector<ResponseLogProbs> results = run_own(pass, source, plan);
-    const RowsByPair own = make_agreed(world, [&] { return rows_of(source.dataset(), plan.microbatches, results); });
-    RowsByPair all;
-    for (const std::string& bytes : world.all_gather_bytes(packed(own))) unpack_into(all, bytes);
-    for (const std::uint64_t pair : block) rows.push_back(all.at(pair));
-    progress(rows.size());
-  }
+  const auto streams = pack_alone(block, packing);
+  std::vector<MicroBatch> microbatches;
+  for (const auto& positions : streams) microbatches.push_back(read_microbatch(block, positions, packing.layout));
+  std::vector<ReferenceRow> rows(pass.is_speaker() ? block.size() : 0);
+  pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+    if (!pass.is_speaker()) return at::Tensor();
+    const ResponseLogProbs own{.sums = log_probs.sums.cpu(), .tokens = log_probs.tokens.cpu()};
+    std::span<const double> tokens = values_of(own.tokens);
+    std::span<const double> sums = values_of(own.sums);
+    for (const std::size_t position : streams[index]) {
+      const ReferenceRow row = row_of(*block[position].dataset, block[position].pair, tokens, sums);
+      tokens = tokens.subspan(row.num_chosen_tokens + row.num_rejected_tokens);
+      sums = sums.subspan(2);
+      rows[position] = row;
+    }
+    return at::Tensor();
+  });
   return rows;
 }
 

@@ -1,25 +1,26 @@
 #pragma once
 // Scoring: what the frozen model says of pairs, for the reference store.
 
-#include <functional>
+#include <cstdint>
 #include <span>
 #include <vector>
 
-#include "collimate/comm/communicator.hpp"
-#include "collimate/engine/batch_source.hpp"
+#include "collimate/data/packer.hpp"
+#include "collimate/data/preference_dataset.hpp"
 #include "collimate/engine/model_pass.hpp"
 #include "collimate/store/reference_store.hpp"
 
 namespace collimate {
 
-/// Called on every rank after each block with the pairs scored so far by all ranks.
-using ScoringProgress = std::function<void(std::uint64_t num_scored)>;
+/// Where a pair stands. Not owned.
+struct PairPlace {
+  const PreferenceDataset* dataset = nullptr;
+  std::uint64_t pair = 0;
+};
 
-/// *Collective* over the job. Rows of the given pairs, on every rank, in the order of the pairs. Pairs go through
-/// the model in blocks of `block_pairs`, shared out over the ranks. Throws Error naming the pair when a log-prob is not
-/// finite.
-std::vector<ReferenceRow> score_pairs(ModelPass& pass, const BatchSource& source,
-                                      std::span<const std::uint64_t> pair_indices, std::int64_t block_pairs,
-                                      Communicator& world, const ScoringProgress& progress);
+/// *Collective* over this rank's copy of the model. Rows of the block's pairs, in their order, on the rank that speaks
+/// for the copy; none elsewhere. The block is packed by itself, whatever the data axis, so its rows are the same to the
+/// bit wherever and whenever it is scored at one `packing`. Throws Error naming the pair when a log-prob is not finite.
+std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, PackingOptions packing);
 
 }  // namespace collimate

@@ -1,6 +1,7 @@
 #pragma once
 // Sections `reference` and `checkpoint` of the configuration: what is kept on disk about the frozen model and the run.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -13,13 +14,15 @@ struct ReferenceConfig {
   std::optional<std::string> path;    ///< a Hugging Face folder; unset: model.path
   std::optional<std::string> store;   ///< the reference store (HDF5)
   std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
+  std::int64_t block_pairs = 256;     ///< pairs that are scored, and made durable, together
 
   bool operator==(const ReferenceConfig&) const = default;
 
   static constexpr auto fields() {
     return std::tuple{field("path", &ReferenceConfig::path, Role::kOperational, FilePath{}),
                       field("store", &ReferenceConfig::store, Role::kOperational, FilePath{}),
-                      field("dtype", &ReferenceConfig::dtype, Role::kIdentity)};
+                      field("dtype", &ReferenceConfig::dtype, Role::kIdentity),
+                      field("block_pairs", &ReferenceConfig::block_pairs, Role::kOperational, at_least(1))};
   }
 };
 

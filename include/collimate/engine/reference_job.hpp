@@ -1,0 +1,41 @@
+#pragma once
+// Scoring of all that a reference store lacks, in blocks that are durable one by one: a job that is stopped, however it
+// is, goes on where it was.
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "collimate/base/log.hpp"
+#include "collimate/engine/run_inputs.hpp"
+#include "collimate/engine/scorer.hpp"
+#include "collimate/store/block_parts.hpp"
+
+namespace collimate {
+
+/// The pairs of a store that are scored together, by ascending id.
+struct ReferenceBlock {
+  std::vector<Hash128> pair_ids;
+  std::vector<PairPlace> places;
+};
+
+/// *Local.* The distinct pairs of the data that `existing` lacks, by ascending id, cut into blocks: a function of the
+/// data and the store alone. Not owned: `data`.
+std::vector<ReferenceBlock> reference_blocks(const RunData& data, const ReferenceStore* existing,
+                                             std::int64_t block_pairs);
+
+/// What a scoring job works on. Not owned.
+struct ReferenceJobParts {
+  const RunConfig& config;
+  const ProcessMesh& mesh;
+  const Log& log;
+  const ModelSource& model;
+  const ReferenceIdentity& identity;
+  const ReferenceStore* existing;  ///< null: none yet
+};
+
+/// *Collective.* Scores the blocks that are not finished yet, each by one copy of the model, and puts the store
+/// together; nothing of a block is lost when the job ends in between. Throws AgreedError, or Error from one rank.
+void score_blocks(const ReferenceJobParts& job, const std::vector<ReferenceBlock>& blocks);
+
+}  // namespace collimate

@@ -1,0 +1,35 @@
+#pragma once
+// Finished blocks of a reference store that is being made. What is scored is durable at once; the store itself appears
+// when all of it is there.
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "collimate/store/reference_store.hpp"
+
+namespace collimate {
+
+/// The folder "<store>.parts": a small reference store for each block of rows, named by what it is of. Of a block that
+/// is damaged or of another model, tokenization or set of pairs nothing is found. *Local* throughout.
+class BlockParts {
+ public:
+  BlockParts(std::string store_path, ReferenceIdentity identity);
+
+  /// Makes the folder. Throws InputError where it cannot be written.
+  void prepare() const;
+  /// The block of exactly these pairs, if it is finished.
+  [[nodiscard]] std::optional<ReferenceStore> find(std::span<const Hash128> pair_ids) const;
+  /// Durable when it returns. Throws Error.
+  void save(const ReferenceStore& block) const;
+  /// Removes the folder with all that is of this store's making in it.
+  void remove() const;
+
+ private:
+  [[nodiscard]] std::string path_of(std::span<const Hash128> pair_ids) const;
+
+  std::string folder_;
+  ReferenceIdentity identity_;
+};
+
+}  // namespace collimate

@@ -1,0 +1,130 @@
+#include "collimate/engine/reference_job.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "collimate/comm/agreement.hpp"
+#include "collimate/engine/batch_source.hpp"
+#include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/progress.hpp"
+
+namespace collimate {
+
+namespace {
+
+using Numbers = std::vector<std::size_t>;
+
+// The blocks that are still to be scored, as rank 0 finds the folder: all ranks must agree on them.
+Numbers unfinished(const BlockParts& parts, const std::vector<ReferenceBlock>& blocks, Communicator& world) {
+  std::string flags(blocks.size(), '0');
+  run_agreed(world, [&] {
+    if (world.rank() != 0) return;
+    parts.prepare();
+    for (std::size_t i = 0; i < blocks.size(); ++i) flags[i] = parts.find(blocks[i].pair_ids) ? '1' : '0';
+  });
+  world.broadcast_bytes(flags, 0);
+  Numbers numbers;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (flags[i] == '0') numbers.push_back(i);
+  }
+  return numbers;
+}
+
+// Rank 0's own copy of the model stands for all of them.
+class ScoringLog {
+ public:
+  ScoringLog(const Log& log, std::size_t num_pairs, std::size_t num_copies)
+      : log_(log), num_pairs_(num_pairs), num_copies_(num_copies) {}
+
+  void add(std::size_t num_pairs) {
+    num_own_ += num_pairs;
+    const std::size_t num_scored = std::min(num_pairs_, num_own_ * num_copies_);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
+    const double rate = static_cast<double>(num_scored) / elapsed.count();
+    log_.info("scored {}/{} pairs  pairs/s {:.2f}  left {}", num_scored, num_pairs_, rate,
+              clock_text(static_cast<double>(num_pairs_ - num_scored) / rate));
+  }
+
+ private:
+  const Log& log_;
+  std::size_t num_pairs_;
+  std::size_t num_copies_;
+  std::size_t num_own_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Every copy of the model takes blocks in turns, and waits for no other.
+void score_own(const ReferenceJobParts& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
+               const Numbers& numbers) {
+  const ModelSpec& spec = job.model.spec();
+  const ModelShard shard = make_agreed(job.mesh.world(), [&] {
+    const ShardLayout layout = shard_layout(job.config.parallel, spec, job.mesh);
+    return build_shard(job.model, layout, stage_options(job.identity.dtype, ShardUse::kForwardOnly, job.mesh));
+  });
+  ModelPass pass(shard, job.mesh, job.config.parallel);
+  const PackingOptions packing = packing_options(job.config.batch, job.mesh.shape(), spec, Responses::kBoth);
+  std::size_t num_pairs = 0;
+  for (const std::size_t number : numbers) num_pairs += blocks[number].places.size();
+  const auto num_copies = static_cast<std::size_t>(job.mesh.shape().data);
+  ScoringLog log(job.log, num_pairs, num_copies);
+  for (auto i = static_cast<std::size_t>(job.mesh.coordinate().dp_rank); i < numbers.size(); i += num_copies) {
+    const ReferenceBlock& block = blocks[numbers[i]];
+    std::vector<ReferenceRow> rows = score_block(pass, block.places, packing);
+    if (pass.is_speaker()) parts.save({job.identity, std::move(rows), job.config.batch.microbatch_tokens});
+    log.add(block.places.size());
+  }
+}
+
+void put_together(const ReferenceJobParts& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks) {
+  std::vector<ReferenceRow> rows;
+  for (const ReferenceBlock& block : blocks) {
+    const auto part = parts.find(block.pair_ids);
+    check(part.has_value(), "a block that is scored is found");
+    rows.insert(rows.end(), part->rows().begin(), part->rows().end());
+  }
+  const std::size_t num_rows = rows.size();
+  const ReferenceStore scored(job.identity, std::move(rows), job.config.batch.microbatch_tokens);
+  const std::string& path = *job.config.reference.store;
+  (job.existing != nullptr ? job.existing->merged_with(scored) : scored).write(path);
+  parts.remove();
+  job.log.info("wrote {} rows to {}", num_rows, path);
+}
+
+}  // namespace
+
+std::vector<ReferenceBlock> reference_blocks(const RunData& data, const ReferenceStore* existing,
+                                             std::int64_t block_pairs) {
+  std::map<Hash128, PairPlace> places;
+  const auto add = [&](const PreferenceDataset& dataset) {
+    for (std::uint64_t pair = 0; pair < dataset.size(); ++pair) {
+      const Hash128 id = dataset.pair_id(pair);
+      if (existing == nullptr || !existing->find(id)) places.emplace(id, PairPlace{.dataset = &dataset, .pair = pair});
+    }
+  };
+  add(data.train);
+  if (data.eval) add(*data.eval);
+  std::vector<ReferenceBlock> blocks;
+  for (const auto& [id, place] : places) {
+    if (blocks.empty() || std::ssize(blocks.back().places) == block_pairs) blocks.emplace_back();
+    blocks.back().pair_ids.push_back(id);
+    blocks.back().places.push_back(place);
+  }
+  return blocks;
+}
+
+void score_blocks(const ReferenceJobParts& job, const std::vector<ReferenceBlock>& blocks) {
+  Communicator& world = job.mesh.world();
+  const BlockParts parts(*job.config.reference.store, job.identity);
+  const Numbers numbers = unfinished(parts, blocks, world);
+  if (numbers.size() < blocks.size()) {
+    job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
+  }
+  if (!numbers.empty()) score_own(job, parts, blocks, numbers);
+  world.barrier();  // every part is there
+  run_agreed(world, [&] {
+    if (world.rank() == 0) put_together(job, parts, blocks);
+  });
+}
+
+}  // namespace collimate

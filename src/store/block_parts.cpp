@@ -1,0 +1,79 @@
+#include "collimate/store/block_parts.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <ranges>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/base/hash.hpp"
+#include "collimate/io/atomic_file.hpp"
+
+namespace collimate {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kBlockPrefix = "block_";
+
+std::vector<Hash128> ids_of(const ReferenceStore& store) {
+  std::vector<Hash128> ids;
+  for (const ReferenceRow& row : store.rows()) ids.push_back(row.pair_id);
+  return ids;
+}
+
+}  // namespace
+
+BlockParts::BlockParts(std::string store_path, ReferenceIdentity identity)
+    : folder_(std::move(store_path) + ".parts"), identity_(std::move(identity)) {}
+
+void BlockParts::prepare() const {
+  std::error_code failure;
+  fs::create_directories(folder_, failure);
+  if (failure) throw InputError(fmt::format("{}: cannot be made: {}", folder_, failure.message()));
+  const AtomicFile probe((fs::path(folder_) / "probe").string());
+}
+
+std::string BlockParts::path_of(std::span<const Hash128> pair_ids) const {
+  StreamingHash hash;
+  for (const std::string& fingerprint : {identity_.weights_fingerprint, identity_.model_config_fingerprint}) {
+    hash.update(fingerprint);
+  }
+  for (const Hash128& id : pair_ids) hash.update(id.hex());
+  return (fs::path(folder_) / fmt::format("{}{}.h5", kBlockPrefix, hash.digest().hex())).string();
+}
+
+std::optional<ReferenceStore> BlockParts::find(std::span<const Hash128> pair_ids) const {
+  const std::string path = path_of(pair_ids);
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    ReferenceStore store = ReferenceStore::open(path);
+    const bool is_same = store.identity() == identity_ && std::ranges::equal(ids_of(store), pair_ids);
+    return is_same ? std::optional(std::move(store)) : std::nullopt;
+  } catch (const InputError&) {
+    return std::nullopt;  // damaged: scored again
+  }
+}
+
+void BlockParts::save(const ReferenceStore& block) const {
+  const std::string path = path_of(ids_of(block));
+  try {
+    block.write(path);
+  } catch (const InputError& failure) {
+    throw Error(failure.what());  // the folder was there when the job began
+  }
+}
+
+void BlockParts::remove() const {
+  std::error_code failure;
+  for (const auto& entry : fs::directory_iterator(folder_, failure)) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(kBlockPrefix) != std::string::npos) fs::remove(entry.path(), failure);
+  }
+  fs::remove(folder_, failure);  // only if nothing else is in it
+}
+
+}  // namespace collimate

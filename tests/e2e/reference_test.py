@@ -1,0 +1,152 @@
+"""The reference store: the same bytes wherever and however often it is begun, one writer at a time, nothing scored in vain."""
+
+import fcntl
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from jobs import BINARY, collimate, refuse, running, succeed
+from model_folders import VOCAB_SIZE
+from pairs import random_pairs, write_preferences
+
+NUM_KILLS = 10
+
+
+@pytest.fixture
+def wide_run(run, model_folder):
+    """Many small blocks."""
+    write_preferences(run.train_file, random_pairs(360, VOCAB_SIZE, seed=4), model_folder, VOCAB_SIZE)
+    run.sections["reference"]["block_pairs"] = 3
+    return run
+
+
+@pytest.fixture
+def expected(wide_run):
+    """The store of a run that nothing disturbed."""
+    succeed("reference", wide_run.config())
+    content = wide_run.store.read_bytes()
+    wide_run.store.unlink()
+    return content
+
+
+def parts_folder(run):
+    return run.store.with_name(run.store.name + ".parts")
+
+
+def lock_file(run):
+    return run.store.with_name(run.store.name + ".lock")
+
+
+def start(run, ranks):
+    """The command in the background; what a rank of it is called by."""
+    config = run.config(parallel={"data": ranks})
+    command = [BINARY, "reference", config]
+    if ranks > 1:
+        command = [BINARY.parents[3] / "launch" / "mpirun", "-n", str(ranks), *command]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return config, subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                    env=environment)  # fmt: skip
+
+
+def num_parts(run):
+    return len(list(parts_folder(run).glob("block_*.h5"))) if parts_folder(run).exists() else 0
+
+
+@pytest.mark.parametrize("parallel", [{"data": 2}, {"data": 3}, {"data": 2, "zero_stage": 0, "schedule": "gpipe"}], ids=str)
+def test_any_number_of_data_ranks_gives_the_same_bytes(wide_run, expected, parallel):
+    succeed("reference", wide_run.config(parallel=parallel), ranks=parallel["data"])
+    assert wide_run.store.read_bytes() == expected
+    assert not parts_folder(wide_run).exists()
+    assert not lock_file(wide_run).exists()
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_job_that_is_killed_at_any_moment_goes_on_where_it_was(wide_run, expected, ranks):
+    moments = random.Random(ranks)
+    num_before = 0
+    num_hits = 0
+    for _ in range(NUM_KILLS // 2):
+        config, job = start(wide_run, ranks)
+        # Somewhere between the first new block and, at the latest, the end.
+        wanted = num_before + moments.randrange(1, 9)
+        deadline = time.monotonic() + 60
+        while job.poll() is None and num_parts(wide_run) < wanted and time.monotonic() < deadline:
+            time.sleep(0.001)
+        ranks_of_job = running(BINARY, "reference", config)
+        if job.poll() is None and ranks_of_job:
+            os.kill(moments.choice(ranks_of_job), signal.SIGKILL)
+            num_hits += 1
+        job.communicate(timeout=60)
+        if wide_run.store.exists():  # too late: the next one begins anew
+            assert wide_run.store.read_bytes() == expected
+            wide_run.store.unlink()
+            num_before = 0
+            continue
+        num_now = num_parts(wide_run)
+        assert num_now >= num_before, "what was durable stays"
+        num_before = num_now
+    assert num_hits > 0
+    done = succeed("reference", wide_run.config(parallel={"data": ranks}), ranks=ranks)
+    if num_before > 0:
+        assert int(re.search(r"(\d+) of \d+ blocks are scored already", done.stderr).group(1)) == num_before
+    assert wide_run.store.read_bytes() == expected
+    assert not parts_folder(wide_run).exists()
+
+
+def test_a_block_that_is_damaged_is_scored_again(wide_run, expected):
+    config, job = start(wide_run, 1)
+    while job.poll() is None and num_parts(wide_run) < 5:
+        time.sleep(0.001)
+    job.kill()
+    job.communicate(timeout=60)
+    blocks = sorted(parts_folder(wide_run).glob("block_*.h5"))
+    content = bytearray(blocks[0].read_bytes())
+    middle = slice(len(content) // 4, 3 * len(content) // 4)  # not only what lies between the data
+    content[middle] = bytes(byte ^ 1 for byte in content[middle])
+    blocks[0].write_bytes(content)
+    blocks[1].write_bytes(blocks[1].read_bytes()[:-40])
+    blocks[2].write_bytes(blocks[3].read_bytes())  # whole, but of other pairs
+    done = succeed("reference", config)
+    assert f"{len(blocks) - 3} of " in done.stderr
+    assert wide_run.store.read_bytes() == expected
+
+
+def test_blocks_of_other_weights_are_not_taken(wide_run, expected, tmp_path):
+    config, job = start(wide_run, 1)
+    while job.poll() is None and num_parts(wide_run) < 5:
+        time.sleep(0.001)
+    job.kill()
+    job.communicate(timeout=60)
+    assert num_parts(wide_run) >= 5
+    done = succeed("reference", wide_run.config(reference={"dtype": "float64"}))
+    assert "scored already" not in done.stderr
+    assert wide_run.store.read_bytes() != expected
+    wide_run.store.unlink()
+    succeed("reference", wide_run.config(reference={"dtype": "float32"}))
+    assert wide_run.store.read_bytes() == expected
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_second_job_on_a_store_says_who_holds_it(wide_run, ranks):
+    with lock_file(wide_run).open("w") as held:
+        held.write("process 7 on elsewhere")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        config = wide_run.config(parallel={"data": ranks})
+        refuse("reference", config, ranks=ranks, says=["reference.h5", "is being written by process 7 on elsewhere"])
+        assert not wide_run.store.exists()
+    # What a killed job leaves holds nobody up.
+    assert lock_file(wide_run).exists()
+    succeed("reference", config, ranks=ranks)
+    assert not lock_file(wide_run).exists()
+
+
+def test_a_folder_for_blocks_that_cannot_be_made_is_said_before_anything_is_scored(wide_run):
+    parts_folder(wide_run).write_text("a file")
+    done = collimate("reference", wide_run.config())
+    assert done.returncode == 2
+    assert "reference.h5.parts" in done.stderr and "scored" not in done.stderr
