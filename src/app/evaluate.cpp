@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -33,7 +34,9 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
       return open_divided_model(config.model, config.parallel);
     });
     const RunData data = open_scanned_data(config, *model, world);
-    const auto reference = open_needed_reference(config, data, std::nullopt, world, options.config.file);
+    const auto needed = needed_reference(config, data, std::nullopt, world);
+    std::optional<ReferenceStore> reference;
+    if (needed) reference = open_complete_reference(config, data, *needed, world, options.config.file);
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
     const ModelShard shard = make_agreed(world, [&] {
       const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <map>
 
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/progress.hpp"
+#include "collimate/io/atomic_file.hpp"
+#include "collimate/io/file_lock.hpp"
 
 namespace collimate {
 
@@ -55,7 +58,7 @@ class ScoringLog {
 };
 
 // Every copy of the model takes blocks in turns, and waits for no other.
-void score_own(const ReferenceJobParts& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
+void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
                const Numbers& numbers) {
   const ModelSpec& spec = job.model.spec();
   const ModelShard shard = make_agreed(job.mesh.world(), [&] {
@@ -76,7 +79,8 @@ void score_own(const ReferenceJobParts& job, const BlockParts& parts, const std:
   }
 }
 
-void put_together(const ReferenceJobParts& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks) {
+void put_together(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
+                  const std::optional<ReferenceStore>& existing) {
   std::vector<ReferenceRow> rows;
   for (const ReferenceBlock& block : blocks) {
     const auto part = parts.find(block.pair_ids);
@@ -86,9 +90,36 @@ void put_together(const ReferenceJobParts& job, const BlockParts& parts, const s
   const std::size_t num_rows = rows.size();
   const ReferenceStore scored(job.identity, std::move(rows), job.config.batch.microbatch_tokens);
   const std::string& path = *job.config.reference.store;
-  (job.existing != nullptr ? job.existing->merged_with(scored) : scored).write(path);
+  (existing ? existing->merged_with(scored) : scored).write(path);
   parts.remove();
   job.log.info("wrote {} rows to {}", num_rows, path);
+}
+
+std::optional<ReferenceStore> open_existing(const std::string& path, const ReferenceIdentity& identity) {
+  if (!std::filesystem::exists(path)) {
+    // Finds out now whether the store can be written at all.
+    const AtomicFile probe(path);
+    return std::nullopt;
+  }
+  ReferenceStore store = ReferenceStore::open(path);
+  require_same_identity(store.identity(), identity, path);
+  return store;
+}
+
+// What the blocks of a job come to, once each of them is durable.
+void score_blocks(const ReferenceJob& job, const std::vector<ReferenceBlock>& blocks,
+                  const std::optional<ReferenceStore>& existing) {
+  Communicator& world = job.mesh.world();
+  const BlockParts parts(*job.config.reference.store, job.identity);
+  const Numbers numbers = unfinished(parts, blocks, world);
+  if (numbers.size() < blocks.size()) {
+    job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
+  }
+  if (!numbers.empty()) score_own(job, parts, blocks, numbers);
+  world.barrier();  // every part is there
+  run_agreed(world, [&] {
+    if (world.rank() == 0) put_together(job, parts, blocks, existing);
+  });
 }
 
 }  // namespace
@@ -113,18 +144,22 @@ std::vector<ReferenceBlock> reference_blocks(const RunData& data, const Referenc
   return blocks;
 }
 
-void score_blocks(const ReferenceJobParts& job, const std::vector<ReferenceBlock>& blocks) {
+void complete_reference_store(const ReferenceJob& job) {
   Communicator& world = job.mesh.world();
-  const BlockParts parts(*job.config.reference.store, job.identity);
-  const Numbers numbers = unfinished(parts, blocks, world);
-  if (numbers.size() < blocks.size()) {
-    job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
-  }
-  if (!numbers.empty()) score_own(job, parts, blocks, numbers);
-  world.barrier();  // every part is there
+  const std::string& path = job.config.reference.store.value();
+  std::optional<FileLock> lock;
   run_agreed(world, [&] {
-    if (world.rank() == 0) put_together(job, parts, blocks);
+    if (world.rank() == 0) lock.emplace(path);
   });
+  const auto existing = make_agreed(world, [&] { return open_existing(path, job.identity); });
+  const std::vector<ReferenceBlock> blocks =
+      reference_blocks(job.data, existing ? &*existing : nullptr, job.config.reference.block_pairs);
+  if (blocks.empty()) {
+    job.log.info("{} has every pair already", path);
+  } else {
+    score_blocks(job, blocks, existing);
+  }
+  world.barrier();  // nobody opens what is being written
 }
 
 }  // namespace collimate

@@ -124,12 +124,14 @@ std::vector<Hash128> all_pair_ids(const RunData& data) {
   return ids;
 }
 
-std::optional<ReferenceStore> open_needed_reference(const RunConfig& config, const RunData& data,
-                                                    const std::optional<ModelFingerprints>& policy, Communicator& world,
-                                                    const std::string& config_file) {
+std::optional<ReferenceIdentity> needed_reference(const RunConfig& config, const RunData& data,
+                                                  const std::optional<ModelFingerprints>& policy, Communicator& world) {
   if (!loss_needs(config.objective).reference) return std::nullopt;
-  const ReferenceIdentity needed =
-      reference_identity(config, reference_fingerprints(config, policy, world), data.train);
+  return reference_identity(config, reference_fingerprints(config, policy, world), data.train);
+}
+
+ReferenceStore open_complete_reference(const RunConfig& config, const RunData& data, const ReferenceIdentity& needed,
+                                       Communicator& world, const std::string& config_file) {
   return make_agreed(world, [&] { return open_complete_store(config, needed, data, config_file); });
 }
 

@@ -10,6 +10,7 @@
 #include "collimate/engine/determinism.hpp"
 #include "collimate/engine/metrics_writer.hpp"
 #include "collimate/engine/progress.hpp"
+#include "collimate/engine/reference_job.hpp"
 #include "collimate/engine/trace_file.hpp"
 #include "collimate/job/run_config.hpp"
 #include "run_record.hpp"
@@ -58,7 +59,26 @@ void TrainingRun::open_inputs(const std::string& config_file) {
   data_ = open_scanned_data(config_, *model_, world);
   planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);
   model_fingerprints_ = model_fingerprints(*model_, world);
-  reference_ = open_needed_reference(config_, *data_, model_fingerprints_, world, config_file);
+  open_reference(config_file);
+}
+
+void TrainingRun::open_reference(const std::string& config_file) {
+  Communicator& world = mesh_.world();
+  const auto needed = needed_reference(config_, *data_, model_fingerprints_, world);
+  if (!needed) return;
+  if (config_.reference.score == ScoreTime::kAtStart) score_reference(*needed);
+  reference_ = open_complete_reference(config_, *data_, *needed, world, config_file);
+}
+
+// From the reference's own folder, whatever weights the run goes on with; they are gone before the policy comes.
+void TrainingRun::score_reference(const ReferenceIdentity& identity) const {
+  Communicator& world = mesh_.world();
+  const auto model = make_agreed(world, [&] {
+    static_cast<void>(OutputFolder::inspect(config_));  // a run that cannot begin scores nothing
+    return open_divided_model(reference_model(config_), config_.parallel);
+  });
+  complete_reference_store(
+      {.config = config_, .mesh = mesh_, .log = log_, .model = *model, .data = *data_, .identity = identity});
 }
 
 std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {

@@ -1,6 +1,7 @@
 """The reference store: the same bytes wherever and however often it is begun, one writer at a time, nothing scored in vain."""
 
 import fcntl
+import math
 import os
 import random
 import re
@@ -8,8 +9,9 @@ import signal
 import subprocess
 import time
 
+import h5py
 import pytest
-from jobs import BINARY, collimate, refuse, running, succeed
+from jobs import BINARY, collimate, refuse, running, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import random_pairs, write_preferences
 
@@ -50,6 +52,12 @@ def start(run, ranks):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     return config, subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                     env=environment)  # fmt: skip
+
+
+def rows_of(store):
+    with h5py.File(store) as file:
+        ids = [tuple(pair) for pair in file["pair_id"][:].tolist()]
+        return dict(zip(ids, zip(file["chosen_logps"][:], file["rejected_logps"][:], strict=True), strict=True))
 
 
 def num_parts(run):
@@ -150,3 +158,36 @@ def test_a_folder_for_blocks_that_cannot_be_made_is_said_before_anything_is_scor
     done = collimate("reference", wide_run.config())
     assert done.returncode == 2
     assert "reference.h5.parts" in done.stderr and "scored" not in done.stderr
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_training_scores_what_is_missing_at_its_start(wide_run, expected, ranks):
+    config = wide_run.config(reference={"score": "at_start"}, parallel={"data": ranks}, train={"max_steps": 2})
+    done = succeed("train", config, ranks=ranks)
+    assert wide_run.store.read_bytes() == expected
+    assert "wrote" in done.stderr
+    assert abs(step_metrics(wide_run.output)[0]["loss"] - math.log(2)) < 1e-6
+    done = succeed("train", config, ranks=ranks)
+    assert "has every pair already" in done.stderr and "wrote" not in done.stderr
+
+
+def test_a_resumed_run_scores_new_pairs_with_the_weights_that_the_run_began_with(wide_run, expected):
+    eval_file = wide_run.sections["data"]["eval"]
+    changes = {"reference": {"score": "at_start"}, "optimizer": {"learning_rate": 0.01}}
+    succeed("train", wide_run.config(**changes, data={"eval": []}, train={"max_steps": 2}))
+    succeed("train", wide_run.config(**changes, data={"eval": eval_file}, train={"max_steps": 4}))
+    assert len(step_metrics(wide_run.output)) == 4
+    at_end = rows_of(wide_run.store)
+    wide_run.store.unlink()
+    succeed("reference", wide_run.config())
+    at_once = rows_of(wide_run.store)
+    assert at_end.keys() == at_once.keys()
+    for pair, logps in at_once.items():
+        assert at_end[pair] == pytest.approx(logps, rel=1e-6)
+
+
+def test_a_run_that_cannot_begin_scores_nothing(wide_run):
+    wide_run.output.write_text("a file")
+    refuse("train", wide_run.config(reference={"score": "at_start"}), says=str(wide_run.output))
+    assert not wide_run.store.exists()
+    assert not parts_folder(wide_run).exists()

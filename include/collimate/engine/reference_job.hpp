@@ -25,17 +25,19 @@ std::vector<ReferenceBlock> reference_blocks(const RunData& data, const Referenc
                                              std::int64_t block_pairs);
 
 /// What a scoring job works on. Not owned.
-struct ReferenceJobParts {
+struct ReferenceJob {
   const RunConfig& config;
   const ProcessMesh& mesh;
   const Log& log;
-  const ModelSource& model;
+  const ModelSource& model;  ///< the frozen one
+  const RunData& data;
   const ReferenceIdentity& identity;
-  const ReferenceStore* existing;  ///< null: none yet
 };
 
-/// *Collective.* Scores the blocks that are not finished yet, each by one copy of the model, and puts the store
-/// together; nothing of a block is lost when the job ends in between. Throws AgreedError, or Error from one rank.
-void score_blocks(const ReferenceJobParts& job, const std::vector<ReferenceBlock>& blocks);
+/// *Collective.* Scores the pairs that the store lacks, block by block, each by one copy of the model, and puts the
+/// store together; nothing of a finished block is lost when the job ends in between. Holds the store's lock meanwhile.
+/// Throws AgreedError where the store belongs to something else, cannot be written or is another job's; Error from one
+/// rank.
+void complete_reference_store(const ReferenceJob& job);
 
 }  // namespace collimate

@@ -51,12 +51,14 @@ ReferenceIdentity reference_identity(const RunConfig& config, const ModelFingerp
 /// *Local.* Ids of all pairs of a run, training before evaluation; an id may repeat.
 std::vector<Hash128> all_pair_ids(const RunData& data);
 
-/// *Collective.* Opens the store for training or evaluation; nullopt when no configured loss needs one. `policy` saves
-/// reading the weights a second time where the reference is the policy's own folder. Throws AgreedError when the store
-/// is of other weights, tokenizer or truncation, or lacks a pair (then it names the command that scores it, with
-/// `config_file`).
-std::optional<ReferenceStore> open_needed_reference(const RunConfig& config, const RunData& data,
-                                                    const std::optional<ModelFingerprints>& policy, Communicator& world,
-                                                    const std::string& config_file);
+/// *Collective.* What the rows of a store must depend on for this run; nullopt when no configured loss needs one.
+/// `policy` saves reading the weights a second time where the reference is the policy's own folder.
+std::optional<ReferenceIdentity> needed_reference(const RunConfig& config, const RunData& data,
+                                                  const std::optional<ModelFingerprints>& policy, Communicator& world);
+
+/// *Collective.* Opens the store for training or evaluation. Throws AgreedError when it is of other weights, tokenizer
+/// or truncation, or lacks a pair (then it names the command that scores it, with `config_file`).
+ReferenceStore open_complete_reference(const RunConfig& config, const RunData& data, const ReferenceIdentity& needed,
+                                       Communicator& world, const std::string& config_file);
 
 }  // namespace collimate

@@ -10,11 +10,22 @@
 
 namespace collimate {
 
+/// When pairs that the store lacks are scored.
+enum class ScoreTime {
+  kBeforehand,  ///< by `collimate reference`; training stops where one is missing
+  kAtStart      ///< by training, before it loads the policy
+};
+
+template <>
+inline constexpr auto enum_names<ScoreTime> =
+    std::to_array<EnumName<ScoreTime>>({{ScoreTime::kBeforehand, "beforehand"}, {ScoreTime::kAtStart, "at_start"}});
+
 struct ReferenceConfig {
   std::optional<std::string> path;    ///< a Hugging Face folder; unset: model.path
   std::optional<std::string> store;   ///< the reference store (HDF5)
   std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
-  std::int64_t block_pairs = 256;     ///< pairs that are scored, and made durable, together
+  ScoreTime score = ScoreTime::kBeforehand;
+  std::int64_t block_pairs = 256;  ///< pairs that are scored, and made durable, together
 
   bool operator==(const ReferenceConfig&) const = default;
 
@@ -22,6 +33,7 @@ struct ReferenceConfig {
     return std::tuple{field("path", &ReferenceConfig::path, Role::kOperational, FilePath{}),
                       field("store", &ReferenceConfig::store, Role::kOperational, FilePath{}),
                       field("dtype", &ReferenceConfig::dtype, Role::kIdentity),
+                      field("score", &ReferenceConfig::score, Role::kOperational),
                       field("block_pairs", &ReferenceConfig::block_pairs, Role::kOperational, at_least(1))};
   }
 };

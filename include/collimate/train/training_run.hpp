@@ -40,6 +40,8 @@ class TrainingRun {
   TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
 
   void open_inputs(const std::string& config_file);
+  void open_reference(const std::string& config_file);
+  void score_reference(const ReferenceIdentity& identity) const;
   void log_memory() const;
   std::optional<Checkpoint> claim_output(const TrainRequest& request);
   void build_policy(const std::optional<Checkpoint>& checkpoint);

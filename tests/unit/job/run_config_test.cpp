@@ -52,6 +52,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"reference.path", "models/other"},
     {"reference.store", "other.h5"},
     {"reference.dtype", "float64"},
+    {"reference.score", "at_start"},
     {"reference.block_pairs", "32"},
     {"data.train", "[a.h5, b.h5]"},
     {"data.train.0.path", "other.h5"},
@@ -150,10 +151,10 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "parallel.layers_per_stage", "parallel.zero_stage", "batch.eval_batch_size",
                           "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
   EXPECT_THAT(keys[Role::kOperational],
-              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.block_pairs",
-                          "data.train.0.path", "data.eval.0.path", "train.deterministic", "checkpoint.save_steps",
-                          "checkpoint.save_total_limit", "runtime.check_level", "runtime.trace", "runtime.memory_bytes",
-                          "output.directory"));
+              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
+                          "reference.block_pairs", "data.train.0.path", "data.eval.0.path", "train.deterministic",
+                          "checkpoint.save_steps", "checkpoint.save_total_limit", "runtime.check_level",
+                          "runtime.trace", "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {
