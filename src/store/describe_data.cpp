@@ -1,6 +1,7 @@
 // What `inspect` says of preference files, reference stores and model folders.
 
 #include <array>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "collimate/store/model_folder.hpp"
 #include "collimate/store/reference_store.hpp"
 #include "describe.hpp"
+#include "histogram.hpp"
 
 namespace collimate::detail {
 
@@ -32,6 +34,18 @@ std::string describe_tensors(const Tensors& tensors) {
     num_elements += tensor.num_bytes() / element_bytes(tensor.dtype);
   }
   return fmt::format("  {} tensors, {} elements, {} bytes\n", tensors.size(), num_elements, num_bytes);
+}
+
+/// What a token of a response gets on average, by pair.
+std::string describe_log_probs(const std::vector<ReferenceRow>& rows) {
+  std::vector<double> chosen;
+  std::vector<double> rejected;
+  for (const ReferenceRow& row : rows) {
+    chosen.push_back(row.chosen_logps / row.num_chosen_tokens);
+    rejected.push_back(row.rejected_logps / row.num_rejected_tokens);
+  }
+  return fmt::format("  log-prob a token of chosen\n{}  log-prob a token of rejected\n{}", histogram(chosen),
+                     histogram(rejected));
 }
 
 }  // namespace
@@ -57,9 +71,10 @@ std::string describe_reference_store(const std::string& path, InspectDepth /*dep
   const ReferenceIdentity& identity = store.identity();
   return fmt::format(
       "reference store {}\n  {} pairs, scored in {}, {} tokens a microbatch\n  weights        {}\n"
-      "  model config   {}\n{}",
+      "  model config   {}\n{}{}",
       path, store.rows().size(), enum_name(identity.dtype), store.microbatch_tokens(), identity.weights_fingerprint,
-      identity.model_config_fingerprint, describe_tokenization(identity.tokenization));
+      identity.model_config_fingerprint, describe_tokenization(identity.tokenization),
+      describe_log_probs(store.rows()));
 }
 
 std::string describe_safetensors(const std::string& path) {

@@ -11,9 +11,12 @@ import time
 
 import h5py
 import pytest
+import torch
+from dpo_loop import response_logp
 from jobs import BINARY, collimate, refuse, running, step_metrics, succeed
 from model_folders import VOCAB_SIZE
-from pairs import random_pairs, write_preferences
+from pairs import pair_id, random_pairs, write_preferences
+from transformers import AutoModelForCausalLM
 
 NUM_KILLS = 10
 
@@ -62,6 +65,40 @@ def rows_of(store):
 
 def num_parts(run):
     return len(list(parts_folder(run).glob("block_*.h5"))) if parts_folder(run).exists() else 0
+
+
+LAYOUTS = [
+    {},
+    {"data": 2},
+    {"tensor": 2},
+    {"tensor": 2, "sequence_parallel": False},
+    {"pipeline": 2},
+    {"data": 2, "tensor": 2},
+    {"data": 2, "pipeline": 2},
+    {"pipeline": 2, "tensor": 2},
+]
+
+
+@pytest.fixture(scope="module")
+def theirs(model_folder):
+    """The log-probs of a pair's responses by transformers."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+
+    def score(pair):
+        prompt, *responses = (torch.tensor(part) for part in (pair.prompt, pair.chosen, pair.rejected))
+        with torch.no_grad():
+            return [response_logp(model, prompt, response).item() for response in responses]
+
+    return score
+
+
+@pytest.mark.parametrize("parallel", LAYOUTS, ids=str)
+def test_scores_equal_transformers_at_any_layout(run, theirs, parallel):
+    ranks = math.prod(parallel.get(axis, 1) for axis in ("data", "tensor", "pipeline"))
+    succeed("reference", run.config(reference={"block_pairs": 8}, parallel=parallel), ranks=ranks)
+    rows = rows_of(run.store)
+    for pair in random_pairs(24, VOCAB_SIZE, seed=1):
+        assert rows[pair_id(pair)] == pytest.approx(theirs(pair), rel=1e-5)
 
 
 @pytest.mark.parametrize("parallel", [{"data": 2}, {"data": 3}, {"data": 2, "zero_stage": 0, "schedule": "gpipe"}], ids=str)

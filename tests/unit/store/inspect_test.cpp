@@ -56,6 +56,24 @@ TEST_F(InspectTest, tells_a_reference_store) {
       path_, AllOf(HasSubstr("reference store"), HasSubstr("1 pairs, scored in float32"), HasSubstr("weights hash")));
 }
 
+TEST_F(InspectTest, shows_how_a_stores_log_probs_lie) {
+  std::vector<ReferenceRow> rows;
+  for (int i = 0; i < 8; ++i) {
+    const double chosen = i < 6 ? -2.0 : -6.0;
+    rows.push_back({.pair_id = hash_text(std::to_string(i)),
+                    .chosen_logps = 4 * chosen,
+                    .rejected_logps = -3.0,
+                    .num_chosen_tokens = 4,
+                    .num_rejected_tokens = 1});
+  }
+  ReferenceStore({}, rows, 4096).write(path_);
+  const std::string bar(40, '#');
+  expect_described(path_, AllOf(HasSubstr("log-prob a token of chosen\n    mean -3.000, from -6.000 to -2.000\n"),
+                                HasSubstr("   -6.000         2  ##############\n   "),
+                                HasSubstr("   -2.400         6  " + bar + "\n"),
+                                HasSubstr("log-prob a token of rejected\n    mean -3.000, from -3.000 to -3.000\n")));
+}
+
 TEST_F(InspectTest, tells_a_model_folder) {
   write_model_folder(path_, tiny_config(), tiny_tensors(tiny_config()));
   expect_described(path_,
