@@ -8,6 +8,7 @@
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/evaluator.hpp"
+#include "collimate/engine/memory_check.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "session.hpp"
 
@@ -38,15 +39,17 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     std::optional<ReferenceStore> reference;
     if (needed) reference = open_complete_reference(config, data, *needed, world, options.config.file);
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
+    const Objective objective(config.objective);
+    const PackingOptions packing =
+        packing_options(config.batch, session.mesh.shape(), model->spec(), needed_responses(objective.needs()));
+    const BatchSource source(*data.eval, packing, session.mesh.coordinate().dp_rank);
+    require_forward_fits(config, config.model.dtype, model->spec(),
+                         evaluation_streams(source, config.batch.eval_batch_size), session.mesh);
     const ModelShard shard = make_agreed(world, [&] {
       const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);
       const StageOptions stage = stage_options(config.model.dtype, ShardUse::kForwardOnly, session.mesh);
       return checkpoint ? build_shard(model->spec(), *checkpoint, layout, stage) : build_shard(*model, layout, stage);
     });
-    const Objective objective(config.objective);
-    const PackingOptions packing =
-        packing_options(config.batch, session.mesh.shape(), model->spec(), needed_responses(objective.needs()));
-    const BatchSource source(*data.eval, packing, session.mesh.coordinate().dp_rank);
     ModelPass pass(shard, session.mesh, config.parallel);
     const Evaluator evaluator(source, objective, reference ? &*reference : nullptr, world,
                               config.batch.eval_batch_size);

@@ -1,29 +1,8 @@
 #include "collimate/engine/batch_source.hpp"
 
-#include <algorithm>
-
 #include "collimate/model/cost.hpp"
 
 namespace collimate {
-
-namespace {
-
-StreamSize stream_size(std::span<const PairLengths> lengths, const std::vector<std::size_t>& positions,
-                       const PairLayout& layout) {
-  StreamSize size;
-  for (const std::size_t position : positions) {
-    const PairLengths& pair = lengths[position];
-    for (const Segment& segment : segments_of_pair(pair, layout, size.num_stream_tokens)) {
-      size.longest_segment = std::max(size.longest_segment, segment.length);
-    }
-    size.num_stream_tokens += num_stream_tokens(pair, layout);
-    size.num_labelled_rows += pair.num_chosen_tokens;
-    if (layout.responses == Responses::kBoth) size.num_labelled_rows += pair.num_rejected_tokens;
-  }
-  return size;
-}
-
-}  // namespace
 
 std::vector<PairLengths> BatchSource::lengths_of(std::span<const std::uint64_t> pair_indices) const {
   std::vector<PairLengths> lengths;
@@ -37,7 +16,11 @@ std::vector<std::vector<StreamSize>> BatchSource::stream_sizes(std::span<const s
   std::vector<std::vector<StreamSize>> sizes;
   for (const auto& microbatches : pack(lengths, packing_).microbatches) {
     auto& own = sizes.emplace_back();
-    for (const auto& positions : microbatches) own.push_back(stream_size(lengths, positions, packing_.layout));
+    for (const auto& positions : microbatches) {
+      std::vector<PairLengths> pairs;
+      for (const std::size_t position : positions) pairs.push_back(lengths[position]);
+      own.push_back(stream_size(pairs, packing_.layout));
+    }
   }
   return sizes;
 }

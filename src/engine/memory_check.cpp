@@ -95,4 +95,35 @@ RankMemory require_training_fits(const RunConfig& config, const ModelSpec& spec,
   });
 }
 
+std::vector<StreamSize> evaluation_streams(const BatchSource& source, std::int64_t eval_batch_size) {
+  const std::uint64_t num_pairs = source.dataset().size();
+  std::vector<StreamSize> streams;
+  for (std::int64_t i = 0; i < num_evaluation_batches(num_pairs, eval_batch_size); ++i) {
+    for (const auto& microbatches : source.stream_sizes(evaluation_batch(num_pairs, eval_batch_size, i))) {
+      streams.insert(streams.end(), microbatches.begin(), microbatches.end());
+    }
+  }
+  return streams;
+}
+
+void require_forward_fits(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+                          std::span<const StreamSize> streams, const ProcessMesh& mesh) {
+  StreamSize largest;
+  for (const StreamSize& stream : streams) {
+    largest.num_stream_tokens = std::max(largest.num_stream_tokens, stream.num_stream_tokens);
+    largest.num_labelled_rows = std::max(largest.num_labelled_rows, stream.num_labelled_rows);
+    largest.longest_segment = std::max(largest.longest_segment, stream.longest_segment);
+  }
+  const std::int64_t limit = memory_limit(config.runtime, mesh);
+  const int rank = mesh.world().rank();
+  run_agreed(mesh.world(), [&] {
+    const MemoryUse use = rank_forward_memory(config, dtype, spec, mesh.shape(), rank, largest);
+    if (use.total() <= limit) return;
+    throw InputError(
+        fmt::format("rank {} would take {} ({}), but has {} ({}); a smaller batch.microbatch_tokens takes less, and so "
+                    "does a model that is divided over more ranks (parallel.tensor, parallel.pipeline)",
+                    rank, text_of_bytes(use.total()), text_of(use), text_of_bytes(limit), limit_name(config)));
+  });
+}
+
 }  // namespace collimate

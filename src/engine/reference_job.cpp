@@ -8,6 +8,7 @@
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/build_shard.hpp"
+#include "collimate/engine/memory_check.hpp"
 #include "collimate/engine/progress.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/io/file_lock.hpp"
@@ -61,14 +62,19 @@ class ScoringLog {
 void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
                const Numbers& numbers) {
   const ModelSpec& spec = job.model.spec();
+  const PackingOptions packing = packing_options(job.config.batch, job.mesh.shape(), spec, Responses::kBoth);
+  std::size_t num_pairs = 0;
+  std::vector<StreamSize> streams;
+  for (const std::size_t number : numbers) {
+    num_pairs += blocks[number].places.size();
+    for (const StreamSize& stream : block_streams(blocks[number].places, packing)) streams.push_back(stream);
+  }
+  require_forward_fits(job.config, job.identity.dtype, spec, streams, job.mesh);
   const ModelShard shard = make_agreed(job.mesh.world(), [&] {
     const ShardLayout layout = shard_layout(job.config.parallel, spec, job.mesh);
     return build_shard(job.model, layout, stage_options(job.identity.dtype, ShardUse::kForwardOnly, job.mesh));
   });
   ModelPass pass(shard, job.mesh, job.config.parallel);
-  const PackingOptions packing = packing_options(job.config.batch, job.mesh.shape(), spec, Responses::kBoth);
-  std::size_t num_pairs = 0;
-  for (const std::size_t number : numbers) num_pairs += blocks[number].places.size();
   const auto num_copies = static_cast<std::size_t>(job.mesh.shape().data);
   ScoringLog log(job.log, num_pairs, num_copies);
   for (auto i = static_cast<std::size_t>(job.mesh.coordinate().dp_rank); i < numbers.size(); i += num_copies) {

@@ -61,6 +61,17 @@ MicroBatch read_microbatch(std::span<const PairPlace> block, std::span<const std
 
 }  // namespace
 
+std::vector<StreamSize> block_streams(std::span<const PairPlace> block, PackingOptions packing) {
+  std::vector<StreamSize> sizes;
+  for (const auto& positions : pack_alone(block, packing)) {
+    std::vector<PairLengths> pairs;
+    for (const std::size_t position : positions)
+      pairs.push_back(block[position].dataset->lengths(block[position].pair));
+    sizes.push_back(stream_size(pairs, packing.layout));
+  }
+  return sizes;
+}
+
 std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, PackingOptions packing) {
   const at::NoGradGuard no_grad;
   const auto streams = pack_alone(block, packing);

@@ -60,6 +60,31 @@ void LayerPlay::forward(bool has_delta) {
   hold(2 * b.residual);
 }
 
+void LayerPlay::forward_only(bool has_delta, bool owns_input) {
+  const LayerBytes& b = bytes_;
+  norm_forward_only(has_delta);
+  hold(b.q + 2 * b.kv);
+  release(b.whole);
+  if (b.has_qk_norm) use(b.q);
+  hold(b.q + b.log_sum_exp);
+  use(b.attention_forward);
+  leave_forward();
+  release(2 * b.q + 2 * b.kv + b.log_sum_exp);
+  norm_forward_only(true);
+  if (!owns_input) hold(b.residual);
+  hold(2 * b.ffn);
+  release(b.whole);
+  hold(b.ffn);
+  leave_forward();
+  release(3 * b.ffn);
+}
+
+void LayerPlay::norm_forward_only(bool has_delta) {
+  norm_forward(has_delta);
+  release(bytes_.inverse_rms);
+  if (has_delta) release(bytes_.residual);  // the stream before it
+}
+
 void LayerPlay::backward(bool has_delta, GradientParts parts) {
   if (recompute_ != Recompute::kFull) return kept_backward(has_delta, parts);
   if (parts == GradientParts::kWeights) return kept_backward(has_delta, parts);

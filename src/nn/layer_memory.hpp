@@ -43,6 +43,10 @@ class LayerPlay {
   void forward(bool has_delta);
   void backward(bool has_delta, GradientParts parts);
 
+  /// The layer in a pass that no backward pass follows. `owns_input`: the stream before it goes with it.
+  void forward_only(bool has_delta, bool owns_input);
+  void norm_forward_only(bool has_delta);
+
   /// A norm, also the one behind the layers. `has_past`: a gradient reaches its sum past it.
   void norm_forward(bool has_delta);
   void norm_backward(bool has_delta, bool has_past);

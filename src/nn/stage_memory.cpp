@@ -44,6 +44,24 @@ class StageMemory::Play {
     if (stage_.recompute_ == Recompute::kFull) release(bytes_.residual);  // the stream before it, which no layer keeps
   }
 
+  void forward_only() {
+    hold(rope());
+    if (part().is_first()) embed();
+    for (std::int64_t i = 0; i < part().layers.length; ++i) layer_.forward_only(i > 0, i > 0 || part().is_first());
+    if (part().is_last()) {
+      layer_.norm_forward_only(true);
+      release(bytes_.residual);  // the sum, of which the norm is all that is needed
+      head_forward();
+      release_head(labelled());
+      release(bytes_.whole);
+    } else {
+      hold(bytes_.residual);  // the sum
+      release(bytes_.residual * 3);
+    }
+    if (part().is_first()) release(bytes_.num_rows * kIndexBytes);
+    release(rope());
+  }
+
   void backward(GradientParts parts) {
     if (parts == GradientParts::kWeights) return all_layers(parts);
     if (part().is_last()) {
@@ -164,9 +182,26 @@ StreamSize stream_size(const MicroBatch& microbatch) {
   return size;
 }
 
+StreamSize stream_size(std::span<const PairLengths> pairs, const PairLayout& layout) {
+  StreamSize size;
+  for (const PairLengths& pair : pairs) {
+    for (const Segment& segment : segments_of_pair(pair, layout, size.num_stream_tokens)) {
+      size.longest_segment = std::max(size.longest_segment, segment.length);
+    }
+    size.num_stream_tokens += num_stream_tokens(pair, layout);
+    size.num_labelled_rows += pair.num_chosen_tokens;
+    if (layout.responses == Responses::kBoth) size.num_labelled_rows += pair.num_rejected_tokens;
+  }
+  return size;
+}
+
 StageMemory::StageMemory(const ModelSpec& spec, const StagePart& part, const TensorShard& shard, Recompute recompute,
                          std::int64_t element_bytes)
     : spec_(spec), part_(part), shard_(shard), recompute_(recompute), element_bytes_(element_bytes) {}
+
+void StageMemory::forward_only(MemoryTape& tape, const StreamSize& stream) const {
+  Play(*this, stream, tape).forward_only();
+}
 
 void StageMemory::forward(MemoryTape& tape, const StreamSize& stream) const { Play(*this, stream, tape).forward(); }
 

@@ -84,16 +84,32 @@ std::string text_of_bytes(std::int64_t bytes) {
   return mebibytes < 1024.0 ? fmt::format("{:.1f} MiB", mebibytes) : fmt::format("{:.1f} GiB", mebibytes / 1024.0);
 }
 
-std::string text_of(const RankMemory& memory) {
+MemoryUse rank_forward_memory(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+                              const MeshShape& shape, int world_rank, const StreamSize& largest) {
+  const PipelineLayout layout = pipeline_layout(config.parallel, spec);
+  return forward_memory({.spec = spec,
+                         .layout = layout,
+                         .parallel = config.parallel,
+                         .shape = shape,
+                         .place = coordinate_of(shape, world_rank),
+                         .element_bytes = bytes_of(dtype)},
+                        largest);
+}
+
+std::string text_of(const MemoryUse& use) {
   constexpr std::array<const char*, kNumMemoryKinds> kNames = {"weights",     "gradients", "optimizer",
                                                                "activations", "head",      "communication"};
   std::string parts;
   for (std::size_t kind = 0; kind < kNumMemoryKinds; ++kind) {
-    if (memory.step.bytes[kind] == 0) continue;
-    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", kNames[kind], text_of_bytes(memory.step.bytes[kind]));
+    if (use.bytes[kind] == 0) continue;
+    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", kNames[kind], text_of_bytes(use.bytes[kind]));
   }
+  return parts;
+}
+
+std::string text_of(const RankMemory& memory) {
   return fmt::format("{} in a step ({}), {} before it, {} while a checkpoint is saved",
-                     text_of_bytes(memory.step.total()), parts, text_of_bytes(memory.loading),
+                     text_of_bytes(memory.step.total()), text_of(memory.step), text_of_bytes(memory.loading),
                      text_of_bytes(memory.saving));
 }
 

@@ -78,6 +78,25 @@ class RankStages final : public StagePlay {
 
 }  // namespace
 
+MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest) {
+  const TensorShard shard = tensor_shard(inputs);
+  MemoryTape tape;
+  for (const PlacedTensor& placed : rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard)) {
+    tape.hold(MemoryKind::kWeights, num_part_elements(placed.tensor, placed.placement) * inputs.element_bytes);
+  }
+  const MemoryUse weights = tape.live();
+  for (const StagePart& part : inputs.layout.stages_of(inputs.place.pp_rank)) {
+    const StageMemory stage(inputs.spec, part, shard, Recompute::kNone, inputs.element_bytes);
+    // The input, the next one that comes in, and an output that may still be going out.
+    const int num_messages = (part.is_first() ? 0 : 2) + (part.is_last() ? 0 : 1);
+    tape.hold(MemoryKind::kCommunication, num_messages * stage.message_bytes(largest));
+    stage.forward_only(tape, largest);
+    tape.release(MemoryKind::kCommunication, num_messages * stage.message_bytes(largest));
+  }
+  check(tape.live() == weights, "what a pass holds is let go of at its end");
+  return tape.peak();
+}
+
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches) {
   const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, tensor_shard(inputs));
   const ShardPlan plan(planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements);

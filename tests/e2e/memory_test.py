@@ -58,3 +58,13 @@ def test_what_fits_no_setting_asks_for_more_ranks(long_run):
     config = long_run.config(runtime={"memory_bytes": UNITS["MiB"]})
     refuse("train", config, says=["but has 1.0 MiB (runtime.memory_bytes)", "take more ranks"])
     assert not long_run.output.exists()
+
+
+def test_scoring_and_evaluation_that_cannot_fit_do_not_start(run):
+    tight = {"runtime": {"memory_bytes": 150000}}
+    says = ["rank 0 would take", "weights", "activations", "but has 0.1 MiB (runtime.memory_bytes)", "batch.microbatch_tokens"]
+    for ranks in (1, 2):
+        refuse("reference", run.config(**tight), ranks=ranks, says=says)
+    assert not run.store.exists()
+    succeed("reference", run.config())
+    refuse("evaluate", run.config(**tight), "--checkpoint", "initial", says=says)

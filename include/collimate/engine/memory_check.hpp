@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "collimate/data/preference_dataset.hpp"
+#include "collimate/engine/batch_source.hpp"
 #include "collimate/job/config.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/plan/job_memory.hpp"
@@ -26,5 +28,13 @@ std::int64_t memory_limit(const RuntimeConfig& config, const ProcessMesh& mesh);
 /// *Collective.* What training takes on this rank. Throws AgreedError where it does not fit.
 RankMemory require_training_fits(const RunConfig& config, const ModelSpec& spec, const PreferenceDataset& dataset,
                                  const ProcessMesh& mesh);
+
+/// *Local.* The sizes of all microbatches of an evaluation.
+std::vector<StreamSize> evaluation_streams(const BatchSource& source, std::int64_t eval_batch_size);
+
+/// *Collective.* Throws AgreedError where scoring or evaluation in `dtype` does not fit on a rank, for microbatches
+/// that are at most as large as any of `streams`.
+void require_forward_fits(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+                          std::span<const StreamSize> streams, const ProcessMesh& mesh);
 
 }  // namespace collimate

@@ -8,6 +8,7 @@
 #include "collimate/data/packer.hpp"
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/engine/model_pass.hpp"
+#include "collimate/nn/stage_memory.hpp"
 #include "collimate/store/reference_store.hpp"
 
 namespace collimate {
@@ -17,6 +18,9 @@ struct PairPlace {
   const PreferenceDataset* dataset = nullptr;
   std::uint64_t pair = 0;
 };
+
+/// *Local.* The sizes of a block's microbatches.
+std::vector<StreamSize> block_streams(std::span<const PairPlace> block, PackingOptions packing);
 
 /// *Collective* over this rank's copy of the model. Rows of the block's pairs, in their order, on the rank that speaks
 /// for the copy; none elsewhere. The block is packed by itself, whatever the data axis, so its rows are the same to the

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "collimate/base/memory_tape.hpp"
 #include "collimate/data/microbatch.hpp"
@@ -23,6 +24,8 @@ struct StreamSize {
 
 /// *Local.*
 StreamSize stream_size(const MicroBatch& microbatch);
+/// *Local.* Of a microbatch of these pairs.
+StreamSize stream_size(std::span<const PairLengths> pairs, const PairLayout& layout);
 
 /// Takes gradients of so many elements, from the last parameter of a stage on.
 using OnGradient = std::function<void(std::int64_t elements)>;
@@ -34,6 +37,9 @@ class StageMemory {
   StageMemory(const ModelSpec& spec, const StagePart& part, const TensorShard& shard, Recompute recompute,
               std::int64_t element_bytes);
 
+  /// A pass that no backward pass follows: nothing is held afterwards but, until it is sent, the output, which is not
+  /// counted here.
+  void forward_only(MemoryTape& tape, const StreamSize& stream) const;
   /// Forward pass, and the head's behind the last stage: what is held afterwards waits for the backward pass.
   void forward(MemoryTape& tape, const StreamSize& stream) const;
   /// Backward pass with all gradients, or without those of weights: afterwards nothing of it is held, or only what

@@ -50,7 +50,14 @@ std::optional<FittingChange> nearest_fit(const RunConfig& config, const ModelSpe
 /// "12.3 GiB", "512.0 MiB".
 std::string text_of_bytes(std::int64_t bytes);
 
-/// "12.3 GiB (weights 1.0 GiB, ...)": what is not 0.
+/// "weights 1.0 GiB, head 3.0 MiB": what is not 0.
+std::string text_of(const MemoryUse& use);
+
+/// What a rank takes in a step, by kind, and besides.
 std::string text_of(const RankMemory& memory);
+
+/// *Local.* Of one rank, for scoring and evaluation in `dtype`; see forward_memory().
+MemoryUse rank_forward_memory(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+                              const MeshShape& shape, int world_rank, const StreamSize& largest);
 
 }  // namespace collimate

@@ -25,6 +25,10 @@ struct MemoryInputs {
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
 };
 
+/// Bytes of tensors at the worst moment of passes that no backward pass follows, over streams that are at most as large
+/// as `largest`: scoring and evaluation. *Local.*
+MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest);
+
 /// Bytes of tensors at the worst moment of a training step, by kind. `microbatches`: those of the rank's data rank, the
 /// empty ones, too. *Local.*
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches);

@@ -44,6 +44,17 @@ MemoryUse memory_of(const Case& some, Coordinate place = {}, const std::vector<S
   return step_memory(inputs, streams);
 }
 
+MemoryUse forward_memory_of(const Case& some, Coordinate place) {
+  const PipelineLayout layout = layout_of(some);
+  const MemoryInputs inputs{.spec = some.spec,
+                            .layout = layout,
+                            .parallel = some.parallel,
+                            .shape = mesh_shape(some.parallel, default_num_ranks(some.parallel)),
+                            .place = place,
+                            .element_bytes = some.element_bytes};
+  return forward_memory(inputs, kStreams.front());
+}
+
 // step_memory itself throws where what is held and what is let go of do not add up.
 void expect_balance(Case some) {
   for (const Recompute recompute : {Recompute::kNone, Recompute::kSelective, Recompute::kFull}) {
@@ -54,6 +65,8 @@ void expect_balance(Case some) {
         const MemoryUse use = memory_of(some, {.pp_rank = pp_rank});
         for (const std::int64_t bytes : use.bytes) EXPECT_GE(bytes, 0);
         EXPECT_GT(use[MemoryKind::kActivations], 0);
+        const MemoryUse scoring = forward_memory_of(some, {.pp_rank = pp_rank});
+        EXPECT_LT(scoring.total(), use.total());
       }
     }
   }
