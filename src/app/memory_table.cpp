@@ -30,7 +30,7 @@ void print_memory(const RunConfig& config, const ModelSpec& spec, const MeshShap
   std::vector<RankMemory> ranks = job_memory(config, spec, shape, pack(config, shape));
   const bool is_short = ranks.size() > kMostShown;
   if (is_short) ranks = largest_by_pipeline_rank(ranks, shape);
-  fmt::print("{}memory of tensors by rank{}, in the step with the longest microbatch:\n", prefix,
+  fmt::print("{}memory of tensors by rank{}, in a step with the longest microbatch of the first epoch:\n", prefix,
              is_short ? ", the largest of each part of the pipeline" : "");
   for (const RankMemory& rank : ranks) fmt::print("{}rank {}: {}\n", prefix, rank.world_rank, text_of(rank));
   std::fflush(stdout);

@@ -1,6 +1,7 @@
 #include "collimate/engine/memory_check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include <ATen/DeviceAccelerator.h>
@@ -17,29 +18,43 @@ namespace collimate {
 
 namespace {
 
-std::int64_t longest_stream(const StepStreams& streams) {
-  std::int64_t longest = 0;
-  for (const auto& microbatches : streams) {
-    for (const StreamSize& stream : microbatches) longest = std::max(longest, stream.num_stream_tokens);
+StreamSize largest_of(std::span<const StreamSize> streams) {
+  StreamSize largest;
+  for (const StreamSize& stream : streams) {
+    largest.num_stream_tokens = std::max(largest.num_stream_tokens, stream.num_stream_tokens);
+    largest.num_labelled_rows = std::max(largest.num_labelled_rows, stream.num_labelled_rows);
+    largest.longest_segment = std::max(largest.longest_segment, stream.longest_segment);
   }
+  return largest;
+}
+
+// What one rank may meet in any step: the microbatches of the rank and step with the longest of all, and in its place
+// one that is no smaller than any.
+std::vector<StreamSize> longest_share(const BatchSource& source, Sampler sampler, std::int64_t num_steps) {
+  std::vector<StreamSize> longest;
+  StreamSize largest;
+  for (std::int64_t step = 0; step < num_steps; ++step) {
+    for (std::vector<StreamSize>& share : source.stream_sizes(sampler.batch(step))) {
+      const StreamSize own = largest_of(share);
+      const bool is_longest = longest.empty() || own.num_stream_tokens > largest.num_stream_tokens;
+      largest = largest_of(std::array{largest, own});
+      if (is_longest) longest = std::move(share);
+    }
+  }
+  *std::ranges::max_element(longest, {}, &StreamSize::num_stream_tokens) = largest;
   return longest;
 }
 
 StepStreams longest_step(const RunConfig& config, const MeshShape& shape, const ModelSpec& spec,
                          const PreferenceDataset& dataset) {
-  Sampler sampler(
+  const Sampler sampler(
       {.seed = config.train.seed, .shuffle = config.data.shuffle, .global_batch_size = config.batch.global_batch_size},
       dataset.source_sizes());
   std::int64_t num_steps = sampler.num_batches_per_epoch();
   if (config.train.max_steps > 0) num_steps = std::min(num_steps, config.train.max_steps);
   const Responses responses = needed_responses(loss_needs(config.objective));
   const BatchSource source(dataset, packing_options(config.batch, shape, spec, responses), 0);
-  StepStreams longest;
-  for (std::int64_t step = 0; step < num_steps; ++step) {
-    StepStreams streams = source.stream_sizes(sampler.batch(step));
-    if (longest_stream(streams) > longest_stream(longest)) longest = std::move(streams);
-  }
-  return longest;
+  return StepStreams(static_cast<std::size_t>(shape.data), longest_share(source, sampler, num_steps));
 }
 
 std::string limit_name(const RunConfig& config) {
@@ -108,12 +123,7 @@ std::vector<StreamSize> evaluation_streams(const BatchSource& source, std::int64
 
 void require_forward_fits(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
                           std::span<const StreamSize> streams, const ProcessMesh& mesh) {
-  StreamSize largest;
-  for (const StreamSize& stream : streams) {
-    largest.num_stream_tokens = std::max(largest.num_stream_tokens, stream.num_stream_tokens);
-    largest.num_labelled_rows = std::max(largest.num_labelled_rows, stream.num_labelled_rows);
-    largest.longest_segment = std::max(largest.longest_segment, stream.longest_segment);
-  }
+  const StreamSize largest = largest_of(streams);
   const std::int64_t limit = memory_limit(config.runtime, mesh);
   const int rank = mesh.world().rank();
   run_agreed(mesh.world(), [&] {
