@@ -38,6 +38,19 @@ struct ControlGroups {
 constexpr ControlGroups kVersion1{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"};
 constexpr ControlGroups kVersion2{"sys/fs/cgroup", "memory.max", "memory.current"};
 
+/// Bytes of files that the kernel keeps for a group and gives up when memory is wanted; both versions name them alike.
+std::int64_t kept_files(const fs::path& folder) {
+  std::ifstream file(folder / "memory.stat");
+  std::int64_t bytes = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::int64_t value = 0;
+    if (words >> name >> value && (name == "inactive_file" || name == "active_file")) bytes += value;
+  }
+  return bytes;
+}
+
 /// What is left in the tightest of a group and those around it.
 std::optional<std::int64_t> left_in_groups(const fs::path& root, const ControlGroups& groups, fs::path own) {
   std::optional<std::int64_t> least;
@@ -47,7 +60,8 @@ std::optional<std::int64_t> left_in_groups(const fs::path& root, const ControlGr
     const auto limit = read_number(folder / groups.limit);
     const auto usage = read_number(folder / groups.usage);
     if (limit) {
-      const std::int64_t left = std::max<std::int64_t>(0, *limit - usage.value_or(0));
+      const std::int64_t used = std::max<std::int64_t>(0, usage.value_or(0) - kept_files(folder));
+      const std::int64_t left = std::max<std::int64_t>(0, *limit - used);
       least = std::min(least.value_or(left), left);
     }
     if (own.empty()) return least;

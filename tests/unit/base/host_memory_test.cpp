@@ -37,6 +37,15 @@ TEST_F(HostMemoryTest, is_less_in_the_tightest_control_group_around_the_process)
   EXPECT_EQ(available(), 200000);
 }
 
+TEST_F(HostMemoryTest, does_not_count_files_that_the_kernel_keeps_for_a_group) {
+  write("proc/meminfo", "MemAvailable:  600 kB\n");
+  write("proc/self/cgroup", "0::/job\n");
+  write("sys/fs/cgroup/job/memory.max", "300000\n");
+  write("sys/fs/cgroup/job/memory.current", "250000\n");
+  write("sys/fs/cgroup/job/memory.stat", "anon 100000\ninactive_file 90000\nactive_file 60000\nslab 5\n");
+  EXPECT_EQ(available(), 200000);
+}
+
 TEST_F(HostMemoryTest, reads_version_1_of_control_groups_too) {
   write("proc/meminfo", "MemAvailable:  600 kB\n");
   write("proc/self/cgroup", "5:cpu,cpuacct:/other\n4:memory:/slurm/job_1\n");
