@@ -25,13 +25,12 @@ namespace collimate::app {
 
 namespace {
 
-// Full microbatches, as many as were asked for, on every data rank.
+// Full microbatches, as many as were asked for.
 PackStep full_step(int num_microbatches) {
-  return [num_microbatches](const RunConfig& config, const MeshShape& shape) {
+  return [num_microbatches](const RunConfig& config, const MeshShape& /*shape*/) {
     const std::int64_t tokens = config.batch.microbatch_tokens;
     const StreamSize full{.num_stream_tokens = tokens, .num_labelled_rows = tokens, .longest_segment = tokens};
-    const std::vector<StreamSize> microbatches(static_cast<std::size_t>(num_microbatches), full);
-    return StepStreams(static_cast<std::size_t>(shape.data), microbatches);
+    return std::vector<StreamSize>(static_cast<std::size_t>(num_microbatches), full);
   };
 }
 
@@ -86,7 +85,7 @@ ExitCode run_plan(const PlanOptions& options) {
   const ScheduleOptions schedule_options{.type = parallel.schedule,
                                          .num_ranks = parallel.pipeline,
                                          .virtual_stages = parallel.virtual_stages,
-                                         .num_microbatches = static_cast<int>(pack(config, shape).front().size())};
+                                         .num_microbatches = static_cast<int>(pack(config, shape).size())};
   const Schedule schedule = add_messages(generate_schedule(schedule_options));
   validate_schedule(schedule, schedule_options);
   const Timeline timeline = simulate(schedule, stage_costs(model->spec(), layout));

@@ -15,12 +15,19 @@ std::vector<std::vector<StreamSize>> BatchSource::stream_sizes(std::span<const s
   const std::vector<PairLengths> lengths = lengths_of(pair_indices);
   std::vector<std::vector<StreamSize>> sizes;
   for (const auto& microbatches : pack(lengths, packing_).microbatches) {
-    auto& own = sizes.emplace_back();
-    for (const auto& positions : microbatches) {
-      std::vector<PairLengths> pairs;
-      for (const std::size_t position : positions) pairs.push_back(lengths[position]);
-      own.push_back(stream_size(pairs, packing_.layout));
-    }
+    sizes.push_back(packed_sizes(lengths, microbatches, packing_.layout));
+  }
+  return sizes;
+}
+
+std::vector<StreamSize> packed_sizes(std::span<const PairLengths> lengths,
+                                     std::span<const PackingPlan::MicroBatchIndices> microbatches,
+                                     const PairLayout& layout) {
+  std::vector<StreamSize> sizes;
+  for (const auto& positions : microbatches) {
+    std::vector<PairLengths> pairs;
+    for (const std::size_t position : positions) pairs.push_back(lengths[position]);
+    sizes.push_back(stream_size(pairs, layout));
   }
   return sizes;
 }

@@ -45,8 +45,8 @@ std::vector<StreamSize> longest_share(const BatchSource& source, Sampler sampler
   return longest;
 }
 
-StepStreams longest_step(const RunConfig& config, const MeshShape& shape, const ModelSpec& spec,
-                         const PreferenceDataset& dataset) {
+std::vector<StreamSize> longest_step(const RunConfig& config, const MeshShape& shape, const ModelSpec& spec,
+                                     const PreferenceDataset& dataset) {
   const Sampler sampler(
       {.seed = config.train.seed, .shuffle = config.data.shuffle, .global_batch_size = config.batch.global_batch_size},
       dataset.source_sizes());
@@ -54,7 +54,7 @@ StepStreams longest_step(const RunConfig& config, const MeshShape& shape, const 
   if (config.train.max_steps > 0) num_steps = std::min(num_steps, config.train.max_steps);
   const Responses responses = needed_responses(loss_needs(config.objective));
   const BatchSource source(dataset, packing_options(config.batch, shape, spec, responses), 0);
-  return StepStreams(static_cast<std::size_t>(shape.data), longest_share(source, sampler, num_steps));
+  return longest_share(source, sampler, num_steps);
 }
 
 std::string limit_name(const RunConfig& config) {

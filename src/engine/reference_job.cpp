@@ -59,15 +59,24 @@ class ScoringLog {
 };
 
 // Every copy of the model takes blocks in turns, and waits for no other.
+std::vector<const ReferenceBlock*> blocks_of_copy(const std::vector<ReferenceBlock>& blocks, const Numbers& numbers,
+                                                  const ProcessMesh& mesh) {
+  std::vector<const ReferenceBlock*> own;
+  const auto num_copies = static_cast<std::size_t>(mesh.shape().data);
+  for (auto i = static_cast<std::size_t>(mesh.coordinate().dp_rank); i < numbers.size(); i += num_copies) {
+    own.push_back(&blocks[numbers[i]]);
+  }
+  return own;
+}
+
 void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
                const Numbers& numbers) {
   const ModelSpec& spec = job.model.spec();
   const PackingOptions packing = packing_options(job.config.batch, job.mesh.shape(), spec, Responses::kBoth);
-  std::size_t num_pairs = 0;
+  const std::vector<const ReferenceBlock*> own = blocks_of_copy(blocks, numbers, job.mesh);
   std::vector<StreamSize> streams;
-  for (const std::size_t number : numbers) {
-    num_pairs += blocks[number].places.size();
-    for (const StreamSize& stream : block_streams(blocks[number].places, packing)) streams.push_back(stream);
+  for (const ReferenceBlock* block : own) {
+    for (const StreamSize& stream : block_streams(block->places, packing)) streams.push_back(stream);
   }
   require_forward_fits(job.config, job.identity.dtype, spec, streams, job.mesh);
   const ModelShard shard = make_agreed(job.mesh.world(), [&] {
@@ -75,13 +84,13 @@ void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vect
     return build_shard(job.model, layout, stage_options(job.identity.dtype, ShardUse::kForwardOnly, job.mesh));
   });
   ModelPass pass(shard, job.mesh, job.config.parallel);
-  const auto num_copies = static_cast<std::size_t>(job.mesh.shape().data);
-  ScoringLog log(job.log, num_pairs, num_copies);
-  for (auto i = static_cast<std::size_t>(job.mesh.coordinate().dp_rank); i < numbers.size(); i += num_copies) {
-    const ReferenceBlock& block = blocks[numbers[i]];
-    std::vector<ReferenceRow> rows = score_block(pass, block.places, packing);
+  std::size_t num_pairs = 0;
+  for (const std::size_t number : numbers) num_pairs += blocks[number].places.size();
+  ScoringLog log(job.log, num_pairs, static_cast<std::size_t>(job.mesh.shape().data));
+  for (const ReferenceBlock* block : own) {
+    std::vector<ReferenceRow> rows = score_block(pass, block->places, packing);
     if (pass.is_speaker()) parts.save({job.identity, std::move(rows), job.config.batch.microbatch_tokens});
-    log.add(block.places.size());
+    log.add(block->places.size());
   }
 }
 

@@ -45,9 +45,13 @@ std::span<const double> values_of(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-std::vector<std::vector<std::size_t>> pack_alone(std::span<const PairPlace> block, PackingOptions packing) {
+std::vector<PairLengths> lengths_of(std::span<const PairPlace> block) {
   std::vector<PairLengths> lengths;
   for (const auto& [dataset, pair] : block) lengths.push_back(dataset->lengths(pair));
+  return lengths;
+}
+
+std::vector<PackingPlan::MicroBatchIndices> pack_alone(std::span<const PairLengths> lengths, PackingOptions packing) {
   packing.num_dp_ranks = 1;
   return pack(lengths, packing).microbatches.front();
 }
@@ -61,20 +65,15 @@ MicroBatch read_microbatch(std::span<const PairPlace> block, std::span<const std
 
 }  // namespace
 
-std::vector<StreamSize> block_streams(std::span<const PairPlace> block, PackingOptions packing) {
-  std::vector<StreamSize> sizes;
-  for (const auto& positions : pack_alone(block, packing)) {
-    std::vector<PairLengths> pairs;
-    for (const std::size_t position : positions)
-      pairs.push_back(block[position].dataset->lengths(block[position].pair));
-    sizes.push_back(stream_size(pairs, packing.layout));
-  }
-  return sizes;
+std::vector<StreamSize> block_streams(std::span<const PairPlace> block, const PackingOptions& packing) {
+  const std::vector<PairLengths> lengths = lengths_of(block);
+  return packed_sizes(lengths, pack_alone(lengths, packing), packing.layout);
 }
 
-std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, PackingOptions packing) {
+std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block,
+                                      const PackingOptions& packing) {
   const at::NoGradGuard no_grad;
-  const auto streams = pack_alone(block, packing);
+  const auto streams = pack_alone(lengths_of(block), packing);
   std::vector<MicroBatch> microbatches;
   for (const auto& positions : streams) microbatches.push_back(read_microbatch(block, positions, packing.layout));
   std::vector<ReferenceRow> rows(pass.is_speaker() ? block.size() : 0);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "collimate/base/shard_range.hpp"
 #include "collimate/comm/comm_counts.hpp"
+#include "collimate/model/element_bytes.hpp"
 
 namespace collimate {
 
@@ -12,9 +14,7 @@ namespace {
 constexpr std::int64_t kFloat64Bytes = 8;
 
 ShardPlan plan_of(const TrafficInputs& inputs) {
-  const bool divides_rows = inputs.sequence_parallel && inputs.shape.tensor > 1;
-  const TensorShard shard{
-      .tp_rank = inputs.place.tp_rank, .tp_size = inputs.shape.tensor, .sequence_parallel = divides_rows};
+  const TensorShard shard = tensor_shard(inputs.shape, inputs.place, inputs.sequence_parallel);
   const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard);
   return {planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements};
 }
@@ -23,13 +23,13 @@ ShardPlan plan_of(const TrafficInputs& inputs) {
 // stream once in one of the two passes (an all-reduce), or once in both (an all-gather in one, a reduce-scatter in the
 // other) when rows are divided. A layer that is computed again has its two entries and two exits of the forward pass
 // again; where only the inputs of its products are, their rows are gathered again at the two entries.
-std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, const MicroBatchSize& microbatch) {
+std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, const StreamSize& microbatch) {
   const int size = inputs.shape.tensor;
   if (size == 1) return 0;
   const std::int64_t per_layer = inputs.recompute == Recompute::kFull ? 6 : 4;
   const std::int64_t num_passes =
       per_layer * stage.layers.length + (stage.is_first() ? 1 : 0) + (stage.is_last() ? 1 : 0);
-  const std::int64_t rows = (microbatch.num_stream_tokens + size - 1) / size;
+  const std::int64_t rows = divide_up(microbatch.num_stream_tokens, size);
   const std::int64_t part_bytes = rows * inputs.spec.hidden_size * inputs.element_bytes;
   const std::int64_t statistics = all_gather_bytes(2 * microbatch.num_labelled_rows * kFloat64Bytes, size);
   const std::int64_t head = stage.is_last() ? statistics : 0;
@@ -43,10 +43,10 @@ std::int64_t tensor_bytes(const TrafficInputs& inputs, const StagePart& stage, c
 }
 
 // Pipeline axis: a stage's output where the next stage is another rank's, the gradient of its input likewise.
-std::int64_t pipeline_bytes(const TrafficInputs& inputs, const StagePart& stage, const MicroBatchSize& microbatch) {
+std::int64_t pipeline_bytes(const TrafficInputs& inputs, const StagePart& stage, const StreamSize& microbatch) {
   const auto holder = [&](int index) { return inputs.layout.rank_of_stage.at(static_cast<std::size_t>(index)); };
   const int size = inputs.sequence_parallel ? inputs.shape.tensor : 1;
-  const std::int64_t rows = (microbatch.num_stream_tokens + size - 1) / size;
+  const std::int64_t rows = divide_up(microbatch.num_stream_tokens, size);
   const bool sends_output = !stage.is_last() && holder(stage.stage_index + 1) != inputs.place.pp_rank;
   const bool sends_gradient = !stage.is_first() && holder(stage.stage_index - 1) != inputs.place.pp_rank;
   const int num_messages = (sends_output ? 1 : 0) + (sends_gradient ? 1 : 0);
@@ -81,8 +81,7 @@ std::optional<CopyGroup> copies_of(GradientSum sum, const TrafficInputs& inputs)
 void add_gradient_bytes(const TrafficInputs& inputs, std::int64_t num_microbatches,
                         std::map<std::string, std::int64_t>& bytes) {
   const int num_data_ranks = inputs.shape.data;
-  // Gradients add up in float32 at least.
-  const std::int64_t gradient_bytes = std::max<std::int64_t>(4, inputs.element_bytes);
+  const std::int64_t gradient_bytes = sum_element_bytes(inputs.element_bytes);
   const ShardPlan plan = plan_of(inputs);
   for (const Bucket& bucket : plan.buckets()) {
     const std::int64_t reduced_bytes = bucket.flat.length * gradient_bytes;
@@ -109,11 +108,11 @@ void add_norm_bytes(const TrafficInputs& inputs, std::map<std::string, std::int6
 }  // namespace
 
 std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs,
-                                                 std::span<const MicroBatchSize> microbatches) {
+                                                 std::span<const StreamSize> microbatches) {
   std::map<std::string, std::int64_t> bytes;
   for (const char* group : {"tensor", "pipeline", "data", "model", "kv_replicas", "tied"}) bytes[group] = 0;
   for (const StagePart& stage : inputs.layout.stages_of(inputs.place.pp_rank)) {
-    for (const MicroBatchSize& microbatch : microbatches) {
+    for (const StreamSize& microbatch : microbatches) {
       bytes["tensor"] += tensor_bytes(inputs, stage, microbatch);
       bytes["pipeline"] += pipeline_bytes(inputs, stage, microbatch);
     }

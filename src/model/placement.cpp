@@ -88,6 +88,11 @@ int num_kv_replicas(const ModelSpec& spec, int tp_size) {
   return tp_size <= spec.num_kv_heads ? 1 : tp_size / static_cast<int>(spec.num_kv_heads);
 }
 
+TensorShard tensor_shard(const MeshShape& shape, const Coordinate& place, bool sequence_parallel) {
+  return {
+      .tp_rank = place.tp_rank, .tp_size = shape.tensor, .sequence_parallel = sequence_parallel && shape.tensor > 1};
+}
+
 Placement place_tensor(const ModelSpec& spec, const LogicalTensor& tensor, const TensorShard& shard) {
   const auto even = [&](std::int64_t size) { return shard_range(size, shard.tp_size, shard.tp_rank); };
   switch (kind_of(tensor.name)) {

@@ -1,5 +1,7 @@
 #pragma once
-// A pointer that an autograd node keeps to something which outlives the graph.
+// What an autograd node keeps besides tensors: a pointer to something which outlives the graph, or a value of its own.
+
+#include <utility>
 
 #include <ATen/core/ivalue.h>
 
@@ -20,6 +22,23 @@ c10::IValue borrow(T* pointer) {
 template <class T>
 T* borrowed(const c10::IValue& value) {
   return c10::static_intrusive_pointer_cast<Borrowed<T>>(value.toCapsule())->pointer;
+}
+
+template <class T>
+struct Kept : torch::CustomClassHolder {
+  explicit Kept(T kept) : value(std::move(kept)) {}
+  T value;
+};
+
+/// What a node's saved_data takes: the node's own.
+template <class T>
+c10::IValue keep(T value) {
+  return c10::IValue::make_capsule(c10::make_intrusive<Kept<T>>(std::move(value)));
+}
+
+template <class T>
+const T& kept(const c10::IValue& value) {
+  return c10::static_intrusive_pointer_cast<Kept<T>>(value.toCapsule())->value;
 }
 
 }  // namespace collimate::detail

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
+#include "collimate/base/shard_range.hpp"
 #include "collimate/comm/exchange.hpp"
+#include "collimate/model/element_bytes.hpp"
 #include "collimate/nn/attention_plan.hpp"
+#include "norm_block_rows.hpp"
 
 namespace collimate::detail {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t value, std::int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Of one call with a sliding window: what is added to the scores, and three truth values a score on the way there.
 std::int64_t mask_bytes(const ModelSpec& spec, std::int64_t longest_segment, std::int64_t element_bytes) {
@@ -24,7 +25,7 @@ std::int64_t mask_bytes(const ModelSpec& spec, std::int64_t longest_segment, std
 LayerBytes::LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int64_t element_bytes,
                        const StreamSize& stream)
     : element(element_bytes),
-      wide(std::max<std::int64_t>(4, element_bytes)),
+      wide(sum_element_bytes(element_bytes)),
       tp_size(shard.tp_size),
       divides_rows(shard.sequence_parallel && shard.tp_size > 1),
       has_qk_norm(spec.qk_norm),
@@ -32,7 +33,6 @@ LayerBytes::LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int
   const std::int64_t own_heads = spec.num_heads / tp_size;
   const std::int64_t own_kv_heads = std::max<std::int64_t>(1, spec.num_kv_heads / tp_size);
   const std::int64_t own_rows = divides_rows ? divide_up(stream.num_stream_tokens, tp_size) : stream.num_stream_tokens;
-  constexpr std::int64_t kNormBlockRows = 64;
   num_rows = divides_rows ? own_rows * tp_size : own_rows;
   q_size = own_heads * spec.head_dim;
   kv_size = own_kv_heads * spec.head_dim;

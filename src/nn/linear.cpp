@@ -17,11 +17,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct Formula : torch::CustomClassHolder {
-  explicit Formula(InputFormula kept) : formula(std::move(kept)) {}
-  InputFormula formula;
-};
-
 // What the function takes besides tensors that have gradients.
 struct LinearCall {
   const LinearInput& input;
@@ -45,7 +40,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     variable_list saved = tensors.vec();
     if (formula) {
       saved.insert(saved.end(), sources.begin(), sources.end());
-      ctx->saved_data["formula"] = c10::IValue::make_capsule(c10::make_intrusive<Formula>(formula));
+      ctx->saved_data["formula"] = detail::keep(formula);
     } else {
       saved.push_back(x);
     }
@@ -81,8 +76,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   static std::shared_ptr<KeptInput> kept_input(AutogradContext* ctx, variable_list sources) {
     const auto formula = ctx->saved_data.find("formula");
     if (formula == ctx->saved_data.end()) return std::make_shared<KeptInput>(std::move(sources), InputFormula());
-    return std::make_shared<KeptInput>(
-        std::move(sources), c10::static_intrusive_pointer_cast<Formula>(formula->second.toCapsule())->formula);
+    return std::make_shared<KeptInput>(std::move(sources), detail::kept<InputFormula>(formula->second));
   }
 };
 

@@ -1,10 +1,10 @@
 #include "recompute.hpp"
 
-#include <utility>
-
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "borrowed.hpp"
 
 namespace collimate {
 
@@ -13,27 +13,21 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct KeptPart : torch::CustomClassHolder {
-  explicit KeptPart(ModelPart kept) : part(std::move(kept)) {}
-  ModelPart part;
-};
-
 class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, at::TensorList inputs, const c10::intrusive_ptr<KeptPart>& kept) {
+  static variable_list forward(AutogradContext* ctx, at::TensorList inputs, const ModelPart& part) {
     ctx->save_for_backward(inputs.vec());
-    ctx->saved_data["part"] = c10::IValue::make_capsule(kept);
+    ctx->saved_data["part"] = detail::keep(part);
     ctx->set_materialize_grads(false);
-    return kept->part(inputs.vec());
+    return part(inputs.vec());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto kept = c10::static_intrusive_pointer_cast<KeptPart>(ctx->saved_data["part"].toCapsule());
     variable_list inputs;
     for (const at::Tensor& saved : ctx->get_saved_variables()) {
       inputs.push_back(saved.detach().requires_grad_(saved.requires_grad()));
     }
-    differentiate(kept->part, inputs, grads);
+    differentiate(detail::kept<ModelPart>(ctx->saved_data["part"]), inputs, grads);
     variable_list results;
     for (const at::Tensor& input : inputs) results.push_back(input.grad());
     results.emplace_back();  // the part has no gradient
@@ -60,7 +54,7 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
 
 std::vector<at::Tensor> recomputed(const ModelPart& part, const std::vector<at::Tensor>& inputs) {
   if (!at::GradMode::is_enabled()) return part(inputs);
-  return RecomputeFunction::apply(at::TensorList(inputs), c10::make_intrusive<KeptPart>(part));
+  return RecomputeFunction::apply(at::TensorList(inputs), part);
 }
 
 }  // namespace collimate

@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "borrowed.hpp"
+#include "collimate/base/shard_range.hpp"
 
 namespace collimate {
 
@@ -76,7 +77,7 @@ std::int64_t TensorAxis::padded_rows(std::int64_t num_tokens) const {
 }
 
 std::int64_t TensorAxis::residual_rows(std::int64_t num_tokens) const {
-  return divides_rows() ? (num_tokens + size() - 1) / size() : num_tokens;
+  return divides_rows() ? divide_up(num_tokens, size()) : num_tokens;
 }
 
 at::Tensor enter_tensor_axis(const at::Tensor& residual, const TensorAxis& axis) {

@@ -6,12 +6,6 @@
 
 namespace collimate {
 
-namespace {
-
-std::int64_t divide_up(std::int64_t value, std::int64_t divisor) { return (value + divisor - 1) / divisor; }
-
-}  // namespace
-
 std::vector<PlannedParameter> planned_parameters(std::span<const PlacedTensor> tensors) {
   std::vector<PlannedParameter> parameters;
   for (const auto& [tensor, placement, stages] : tensors) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "collimate/comm/exchange.hpp"
+#include "collimate/model/element_bytes.hpp"
 #include "collimate/optim/reduction_limits.hpp"
 
 namespace collimate {
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kFloat64Bytes = 8;
 
-std::int64_t sum_bytes(const StateLayout& layout) { return std::max<std::int64_t>(4, layout.element_bytes); }
+std::int64_t sum_bytes(const StateLayout& layout) { return sum_element_bytes(layout.element_bytes); }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include "collimate/base/error.hpp"
 #include "collimate/config/dtype.hpp"
 #include "collimate/model/cost.hpp"
+#include "collimate/model/element_bytes.hpp"
 #include "collimate/optim/shard_plan.hpp"
 #include "collimate/plan/peak_probe.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
@@ -40,11 +41,11 @@ std::int64_t largest_tensor(const ModelSpec& spec) {
 }  // namespace
 
 RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape, int world_rank,
-                       const StepStreams& streams) {
+                       std::span<const StreamSize> microbatches) {
   const Coordinate place = coordinate_of(shape, world_rank);
   const PipelineLayout layout = pipeline_layout(config.parallel, spec);
   const std::int64_t element_bytes = bytes_of(config.model.dtype);
-  const std::int64_t sum_bytes = std::max<std::int64_t>(4, element_bytes);
+  const std::int64_t sum_bytes = sum_element_bytes(element_bytes);
   const MemoryInputs inputs{.spec = spec,
                             .layout = layout,
                             .parallel = config.parallel,
@@ -52,8 +53,7 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
                             .place = place,
                             .recompute = config.model.recompute,
                             .element_bytes = element_bytes};
-  RankMemory memory{.world_rank = world_rank,
-                    .step = step_memory(inputs, streams.at(static_cast<std::size_t>(place.dp_rank)))};
+  RankMemory memory{.world_rank = world_rank, .step = step_memory(inputs, microbatches)};
   // Weights as they are loaded, then in one buffer, too; of narrow ones the wide values, one tensor at a time.
   const std::int64_t whole_tensor = largest_tensor(spec) * sum_bytes;
   const std::int64_t weights = memory.step[MemoryKind::kWeights];
@@ -70,10 +70,10 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
 }
 
 std::vector<RankMemory> job_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape,
-                                   const StepStreams& streams) {
+                                   std::span<const StreamSize> microbatches) {
   std::vector<RankMemory> ranks;
   for (int rank = 0; rank < shape.num_ranks(); ++rank) {
-    ranks.push_back(rank_memory(config, spec, shape, rank, streams));
+    ranks.push_back(rank_memory(config, spec, shape, rank, microbatches));
   }
   return ranks;
 }

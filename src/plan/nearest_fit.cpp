@@ -92,27 +92,17 @@ std::vector<Candidate> divided_candidates(const RunConfig& config, const MeshSha
   return candidates;
 }
 
-/// The data rank with the longest microbatch.
-int longest_data_rank(const StepStreams& streams) {
-  const auto longest = [](const std::vector<StreamSize>& microbatches) {
-    std::int64_t tokens = 0;
-    for (const StreamSize& stream : microbatches) tokens = std::max(tokens, stream.num_stream_tokens);
-    return tokens;
-  };
-  return static_cast<int>(std::ranges::max_element(streams, {}, longest) - streams.begin());
-}
-
 /// Bytes of the largest rank; nothing where the model does not allow the degrees.
 std::optional<std::int64_t> largest(const Candidate& candidate, const ModelSpec& spec, int num_ranks,
                                     const PackStep& pack) {
   try {
     const MeshShape shape = mesh_shape(candidate.config.parallel, num_ranks);
-    const StepStreams streams = pack(candidate.config, shape);
-    const auto peak = [&](int rank) { return rank_memory(candidate.config, spec, shape, rank, streams).peak(); };
-    std::int64_t bytes = peak(0);
-    const int dp_rank = longest_data_rank(streams);
+    const std::vector<StreamSize> microbatches = pack(candidate.config, shape);
+    std::int64_t bytes = 0;
+    // Data ranks are alike, but for rank 0, which is the first of its part of the pipeline.
     for (int pp_rank = 0; pp_rank < shape.pipeline; ++pp_rank) {
-      bytes = std::max(bytes, peak(world_rank_of(shape, {.dp_rank = dp_rank, .pp_rank = pp_rank})));
+      const int rank = world_rank_of(shape, {.pp_rank = pp_rank});
+      bytes = std::max(bytes, rank_memory(candidate.config, spec, shape, rank, microbatches).peak());
     }
     return bytes;
   } catch (const InputError&) {

@@ -13,10 +13,7 @@ namespace collimate {
 namespace {
 
 TensorShard tensor_shard(const MemoryInputs& inputs) {
-  const int size = inputs.shape.tensor;
-  return {.tp_rank = inputs.place.tp_rank,
-          .tp_size = size,
-          .sequence_parallel = inputs.parallel.sequence_parallel && size > 1};
+  return tensor_shard(inputs.shape, inputs.place, inputs.parallel.sequence_parallel);
 }
 
 // The stages of one rank, on the microbatches of one step.

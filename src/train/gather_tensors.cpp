@@ -17,9 +17,8 @@ namespace {
 std::vector<PlacedTensor> tensors_of_rank(const ModelShard& shard, const MeshShape& shape, int world_rank) {
   const Coordinate place = coordinate_of(shape, world_rank);
   const ShardLayout& layout = shard.layout();
-  const TensorShard tensor_shard{
-      .tp_rank = place.tp_rank, .tp_size = shape.tensor, .sequence_parallel = layout.axis.divides_rows()};
-  return rank_tensors(shard.spec(), layout.pipeline, place.pp_rank, tensor_shard);
+  return rank_tensors(shard.spec(), layout.pipeline, place.pp_rank,
+                      tensor_shard(shape, place, layout.axis.sequence_parallel));
 }
 
 // A rank's primary parts, one after the other, on the CPU: what it sends.

@@ -13,6 +13,9 @@ struct ShardRange {
   bool operator==(const ShardRange&) const = default;
 };
 
+/// The least number of parts of `divisor` that hold `value`.
+constexpr std::int64_t divide_up(std::int64_t value, std::int64_t divisor) { return (value + divisor - 1) / divisor; }
+
 /// Part number `index` of `num_parts` of [0, size): as even as can be, the larger ones first. Parts may be empty.
 constexpr ShardRange shard_range(std::int64_t size, std::int64_t num_parts, std::int64_t index) {
   const std::int64_t even = size / num_parts;

@@ -50,6 +50,11 @@ class BatchSource {
   int dp_rank_;
 };
 
+/// *Local.* The sizes of microbatches whose pairs stand at these positions of `lengths`.
+std::vector<StreamSize> packed_sizes(std::span<const PairLengths> lengths,
+                                     std::span<const PackingPlan::MicroBatchIndices> microbatches,
+                                     const PairLayout& layout);
+
 /// The responses that have to be in the stream for these losses.
 constexpr Responses needed_responses(const LossNeeds& needs) {
   return needs.rejected ? Responses::kBoth : Responses::kChosenOnly;

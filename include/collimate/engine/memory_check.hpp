@@ -14,7 +14,7 @@
 namespace collimate {
 
 /// *Local.* Packs what any rank may meet in a first epoch: the microbatches of the rank and step with the longest of
-/// all, the same for all data ranks. Not owned: both.
+/// all. Not owned: both.
 PackStep step_packer(const ModelSpec& spec, const PreferenceDataset& dataset);
 
 /// *Local.* Throws InputError unless `memory` stays within `limit` bytes: it says what takes how much, where the limit

@@ -11,6 +11,7 @@
 #include "collimate/mesh/mesh_shape.hpp"
 #include "collimate/model/config.hpp"
 #include "collimate/model/rank_tensors.hpp"
+#include "collimate/nn/stage_memory.hpp"
 #include "collimate/optim/shard_plan.hpp"
 
 namespace collimate {
@@ -28,15 +29,9 @@ struct TrafficInputs {
   int zero_stage = 1;
 };
 
-/// One microbatch of the rank's copy of the model; all of them count, the empty ones, too.
-struct MicroBatchSize {
-  std::int64_t num_stream_tokens = 0;
-  std::int64_t num_labelled_rows = 0;
-};
-
 /// Bytes that the rank sends in one training step, by group name: "tensor", "pipeline", "data", "model", "kv_replicas",
-/// "tied". Scalars on "world" are not among them. *Local.*
-std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs,
-                                                 std::span<const MicroBatchSize> microbatches);
+/// "tied". Scalars on "world" are not among them. `microbatches`: all of the rank's copy of the model count, the empty
+/// ones, too. *Local.*
+std::map<std::string, std::int64_t> step_traffic(const TrafficInputs& inputs, std::span<const StreamSize> microbatches);
 
 }  // namespace collimate

@@ -19,6 +19,9 @@ struct TensorShard {
   bool sequence_parallel = false;  ///< norms and residuals see this rank's rows of the stream only
 };
 
+/// The place of a rank of the mesh on its tensor axis.
+TensorShard tensor_shard(const MeshShape& shape, const Coordinate& place, bool sequence_parallel);
+
 /// Over which ranks the gradients of a parameter's copies are summed after the backward pass.
 enum class GradientSum {
   kNone,        ///< The rank's own gradient is the parameter's.

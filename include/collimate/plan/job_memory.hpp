@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,6 @@
 #include "collimate/plan/rank_memory.hpp"
 
 namespace collimate {
-
-/// The microbatches of a step: [data rank][microbatch].
-using StepStreams = std::vector<std::vector<StreamSize>>;
 
 /// What one rank takes at its worst moment.
 struct RankMemory {
@@ -24,16 +22,16 @@ struct RankMemory {
   [[nodiscard]] std::int64_t peak() const { return std::max({step.total(), loading, saving}); }
 };
 
-/// *Local.* Of one rank. Throws InputError as pipeline_layout().
+/// *Local.* Of one rank. `microbatches`: of a step, of whichever data rank. Throws InputError as pipeline_layout().
 RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape, int world_rank,
-                       const StepStreams& streams);
+                       std::span<const StreamSize> microbatches);
 
 /// *Local.* Of all ranks, in their order.
 std::vector<RankMemory> job_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape,
-                                   const StepStreams& streams);
+                                   std::span<const StreamSize> microbatches);
 
-/// Packs the step that takes most memory for a configuration and a mesh.
-using PackStep = std::function<StepStreams(const RunConfig& config, const MeshShape& shape)>;
+/// Gives the microbatches that take most memory on a data rank in a step, for a configuration and a mesh.
+using PackStep = std::function<std::vector<StreamSize>(const RunConfig& config, const MeshShape& shape)>;
 
 /// A change of a configuration that fits, and what its largest rank takes.
 struct FittingChange {

@@ -9,15 +9,14 @@
 #include <ATen/ops/zeros.h>
 
 #include "../device_kernels.hpp"
+#include "../norm_block_rows.hpp"
+#include "collimate/base/shard_range.hpp"
 #include "collimate/nn/wide_dtype.hpp"
 #include "wide.hpp"
 
 namespace collimate::detail::cpu {
 
 namespace {
-
-// Weight gradients are summed by blocks of this many rows, then over blocks: the same for every thread count.
-constexpr std::int64_t kBlockRows = 64;
 
 template <class T>
 struct Forward {
@@ -74,7 +73,7 @@ struct Backward {
     const T* in = x + r * size;
     const T* grad = grad_out + r * size;
     const A inverse = inverse_rms[r];
-    A* weight_sum = grad_weight + (r / kBlockRows) * size;
+    A* weight_sum = grad_weight + (r / kNormBlockRows) * size;
     A dot = 0;
 #pragma omp simd reduction(+ : dot)
     for (std::int64_t i = 0; i < size; ++i) {
@@ -99,9 +98,9 @@ struct Backward {
 
 template <class Kernel>
 void for_each_row(std::int64_t num_rows, const Kernel& kernel) {
-  const std::int64_t num_blocks = (num_rows + kBlockRows - 1) / kBlockRows;
+  const std::int64_t num_blocks = divide_up(num_rows, kNormBlockRows);
   at::parallel_for(0, num_blocks, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first * kBlockRows; r < std::min(last * kBlockRows, num_rows); ++r) kernel.row(r);
+    for (std::int64_t r = first * kNormBlockRows; r < std::min(last * kNormBlockRows, num_rows); ++r) kernel.row(r);
   });
 }
 
@@ -137,7 +136,7 @@ NormGradients normalize_backward(const NormSaved& saved, const at::Tensor& grad_
   const std::int64_t num_rows = x.numel() / size;
   at::Tensor grad_x = at::empty_like(x);
   at::Tensor grad_weight =
-      at::zeros({(num_rows + kBlockRows - 1) / kBlockRows, size}, x.options().dtype(wide_dtype(x.scalar_type())));
+      at::zeros({divide_up(num_rows, kNormBlockRows), size}, x.options().dtype(wide_dtype(x.scalar_type())));
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm_backward", [&] {
     for_each_row(num_rows, Backward<scalar_t>{.x = x.const_data_ptr<scalar_t>(),
                                               .weight = weight.const_data_ptr<scalar_t>(),

@@ -10,7 +10,7 @@
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/memory_meter.hpp"
 #include "collimate/engine/model_pass.hpp"
-#include "collimate/plan/rank_memory.hpp"
+#include "collimate/plan/job_memory.hpp"
 #include "layouts.hpp"
 #include "support/mpi_world.hpp"
 #include "support/temporary_folder.hpp"
@@ -64,12 +64,6 @@ std::vector<Layout> layouts_of(int num_ranks) {
   }
 }
 
-std::string text(const MemoryUse& use) {
-  return fmt::format("weights {}, gradients {}, optimizer {}, activations {}, head {}, communication {}",
-                     use[MemoryKind::kWeights], use[MemoryKind::kGradients], use[MemoryKind::kOptimizer],
-                     use[MemoryKind::kActivations], use[MemoryKind::kHead], use[MemoryKind::kCommunication]);
-}
-
 double ratio(std::int64_t expected, std::int64_t measured) {
   return static_cast<double>(expected) / static_cast<double>(measured);
 }
@@ -83,7 +77,7 @@ TEST(MemoryTest, a_step_takes_what_the_plan_says_on_every_rank) {
     const LayoutResult result = test::train_layout(layout, data, mesh);
     const MemoryUse& expected = result.expected_memory;
     const std::string what = fmt::format("rank {} of {}: expected {} ({}), measured {}", environment().world_rank(),
-                                         layout.name(), expected.total(), text(expected), result.peak_bytes);
+                                         layout.name(), expected.total(), text_of(expected), result.peak_bytes);
     EXPECT_NEAR(ratio(expected.total(), result.peak_bytes), 1.0, kTolerance) << what;
     // What comes and goes alone: the larger part of a large model's memory is not allowed to hide an error in it.
     const std::int64_t states = result.held_bytes.total();
@@ -131,7 +125,7 @@ TEST(MemoryTest, a_pass_without_a_backward_pass_takes_what_the_plan_says) {
                        largest);
     // Whether a message is still on its way when the next one comes is chance: the plan counts it.
     const std::string what = fmt::format("rank {} of {}: expected {} ({}), measured {}", environment().world_rank(),
-                                         layout.name(), expected.total(), text(expected), meter.peak_bytes());
+                                         layout.name(), expected.total(), text_of(expected), meter.peak_bytes());
     EXPECT_GE(ratio(expected.total(), meter.peak_bytes()), 1.0 - kTolerance) << what;
     EXPECT_LE(ratio(expected.total(), meter.peak_bytes()), 1.0 + 2.5 * kTolerance) << what;
   }

@@ -60,13 +60,14 @@ ParameterLoader even_weights() {
   };
 }
 
-void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
+std::vector<StreamSize> sizes_of(const std::vector<MicroBatch>& microbatches) {
+  std::vector<StreamSize> sizes;
+  for (const MicroBatch& microbatch : microbatches) sizes.push_back(stream_size(microbatch));
+  return sizes;
+}
+
+void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<StreamSize>& sizes,
                           const Layout& layout, LayoutResult& result) {
-  std::vector<MicroBatchSize> sizes;
-  for (const MicroBatch& microbatch : microbatches) {
-    sizes.push_back(
-        {.num_stream_tokens = microbatch.num_stream_tokens(), .num_labelled_rows = std::ssize(microbatch.rows)});
-  }
   const TrafficInputs inputs{.spec = shard.spec(),
                              .layout = shard.layout().pipeline,
                              .shape = mesh.shape(),
@@ -79,10 +80,8 @@ void add_expected_traffic(const ModelShard& shard, const ProcessMesh& mesh, cons
   for (const auto& [group, bytes] : step_traffic(inputs, sizes)) result.expected_traffic[group] += bytes;
 }
 
-void add_expected_memory(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<MicroBatch>& microbatches,
+void add_expected_memory(const ModelShard& shard, const ProcessMesh& mesh, const std::vector<StreamSize>& sizes,
                          const Layout& layout, LayoutResult& result) {
-  std::vector<StreamSize> sizes;
-  for (const MicroBatch& microbatch : microbatches) sizes.push_back(stream_size(microbatch));
   const ParallelConfig parallel = layout.parallel();
   const MemoryInputs inputs{.spec = shard.spec(),
                             .layout = shard.layout().pipeline,
@@ -167,9 +166,9 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     add_counted_traffic(mesh, 1, result);
     result.losses.push_back(outcome.metrics.front());
     result.grad_norms.push_back(outcome.grad_norm);
-    const std::vector<MicroBatch> microbatches = source.read_all(source.plan(order.pair_indices));
-    add_expected_traffic(policy.shard(), mesh, microbatches, layout, result);
-    add_expected_memory(policy.shard(), mesh, microbatches, layout, result);
+    const std::vector<StreamSize> sizes = sizes_of(source.read_all(source.plan(order.pair_indices)));
+    add_expected_traffic(policy.shard(), mesh, sizes, layout, result);
+    add_expected_memory(policy.shard(), mesh, sizes, layout, result);
     result.held_bytes = policy.held_bytes();
     std::vector<TensorGroup> state = policy.gather_groups();
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;

@@ -8,11 +8,11 @@ namespace collimate {
 namespace {
 
 // Full microbatches: one for each 4096 tokens of a data rank's share.
-StepStreams full_step(const RunConfig& config, const MeshShape& shape) {
+std::vector<StreamSize> full_step(const RunConfig& config, const MeshShape& /*shape*/) {
   const std::int64_t tokens = config.batch.microbatch_tokens;
   const std::size_t num_microbatches = static_cast<std::size_t>(std::max<std::int64_t>(1, 8192 / tokens));
   const StreamSize full{.num_stream_tokens = tokens, .num_labelled_rows = tokens, .longest_segment = tokens};
-  return StepStreams(static_cast<std::size_t>(shape.data), std::vector<StreamSize>(num_microbatches, full));
+  return std::vector<StreamSize>(num_microbatches, full);
 }
 
 ModelSpec spec_of(std::int64_t hidden_size) {

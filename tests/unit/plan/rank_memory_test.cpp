@@ -32,27 +32,24 @@ PipelineLayout layout_of(const Case& some) {
   return layout;
 }
 
-MemoryUse memory_of(const Case& some, Coordinate place = {}, const std::vector<StreamSize>& streams = kStreams) {
+template <class Formula>
+MemoryUse with_inputs(const Case& some, Coordinate place, const Formula& formula) {
   const PipelineLayout layout = layout_of(some);
-  const MemoryInputs inputs{.spec = some.spec,
-                            .layout = layout,
-                            .parallel = some.parallel,
-                            .shape = mesh_shape(some.parallel, default_num_ranks(some.parallel)),
-                            .place = place,
-                            .recompute = some.recompute,
-                            .element_bytes = some.element_bytes};
-  return step_memory(inputs, streams);
+  return formula(MemoryInputs{.spec = some.spec,
+                              .layout = layout,
+                              .parallel = some.parallel,
+                              .shape = mesh_shape(some.parallel, default_num_ranks(some.parallel)),
+                              .place = place,
+                              .recompute = some.recompute,
+                              .element_bytes = some.element_bytes});
+}
+
+MemoryUse memory_of(const Case& some, Coordinate place = {}, const std::vector<StreamSize>& streams = kStreams) {
+  return with_inputs(some, place, [&](const MemoryInputs& inputs) { return step_memory(inputs, streams); });
 }
 
 MemoryUse forward_memory_of(const Case& some, Coordinate place) {
-  const PipelineLayout layout = layout_of(some);
-  const MemoryInputs inputs{.spec = some.spec,
-                            .layout = layout,
-                            .parallel = some.parallel,
-                            .shape = mesh_shape(some.parallel, default_num_ranks(some.parallel)),
-                            .place = place,
-                            .element_bytes = some.element_bytes};
-  return forward_memory(inputs, kStreams.front());
+  return with_inputs(some, place, [](const MemoryInputs& inputs) { return forward_memory(inputs, kStreams.front()); });
 }
 
 // step_memory itself throws where what is held and what is let go of do not add up.
