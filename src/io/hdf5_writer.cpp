@@ -33,32 +33,39 @@ std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, std::size_t 
   return chunk;
 }
 
-Hdf5Handle creation_properties(const std::string& place, const std::vector<hsize_t>& chunk) {
+Hdf5Handle creation_properties(const std::string& place, const std::vector<hsize_t>& chunk, Hdf5Coding coding) {
   Hdf5Handle properties = write_handle(place, [] { return H5Pcreate(H5P_DATASET_CREATE); });
   const hid_t id = properties.get();
   write_call(place, [&] { return H5Pset_chunk(id, static_cast<int>(chunk.size()), chunk.data()); });
+  if (coding == Hdf5Coding::kCompressed) {
+    constexpr unsigned kDeflateLevel = 4;
+    write_call(place, [&] { return H5Pset_shuffle(id); });
+    write_call(place, [&] { return H5Pset_deflate(id, kDeflateLevel); });
+  }
   write_call(place, [&] { return H5Pset_fletcher32(id); });
   write_call(place, [&] { return H5Pset_obj_track_times(id, false); });
   // The rest of a partly used chunk must not be whatever lay in memory: equal content is equal bytes.
   write_call(place, [&] { return H5Pset_fill_time(id, H5D_FILL_TIME_ALLOC); });
+  // All chunks at once: their places then do not depend on who writes which of them when.
+  write_call(place, [&] { return H5Pset_alloc_time(id, H5D_ALLOC_TIME_EARLY); });
   return properties;
 }
 
-/// `type` is the type both in memory and in the file; an HDF5 constant or an own handle.
+/// `type` is the type both in memory and in the file; an HDF5 constant or an own handle. Without data: zeros.
 void write_values(const std::string& place, hid_t file, const std::string& name, hid_t type, const void* data,
-                  const std::vector<hsize_t>& shape) {
+                  const std::vector<hsize_t>& shape, Hdf5Coding coding = Hdf5Coding::kPlain) {
   const auto element_bytes =
       static_cast<std::size_t>(write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(type)); }));
   const bool is_empty = std::ranges::find(shape, hsize_t{0}) != shape.end();
   // A chunk may not exceed the dataset's greatest size, so that an empty one must be allowed to grow.
   const std::vector<hsize_t> greatest = is_empty ? std::vector<hsize_t>(shape.size(), H5S_UNLIMITED) : shape;
-  const Hdf5Handle properties = creation_properties(place, chunk_shape(shape, element_bytes));
+  const Hdf5Handle properties = creation_properties(place, chunk_shape(shape, element_bytes), coding);
   const Hdf5Handle space = write_handle(
       place, [&] { return H5Screate_simple(static_cast<int>(shape.size()), shape.data(), greatest.data()); });
   Hdf5Handle dataset = write_handle(place, [&] {
     return H5Dcreate2(file, name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT);
   });
-  if (!is_empty) {
+  if (!is_empty && data != nullptr) {
     write_call(place, [&] { return H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data); });
   }
   write_call(place, [&] { return H5Dclose(dataset.release()); });  // writes what the chunk cache still holds
@@ -121,12 +128,26 @@ void Hdf5Writer::write_texts(const std::string& name, std::span<const std::strin
   write_values(place, file_.get(), name, type.get(), padded.data(), {hsize_t{texts.size()}});
 }
 
-void Hdf5Writer::commit() {
-  check(static_cast<bool>(file_), "an HDF5 file is committed once");
+void Hdf5Writer::reserve_dataset(const std::string& name, Hdf5Type type, std::initializer_list<std::uint64_t> shape,
+                                 Hdf5Coding coding) {
+  const std::string place = fmt::format("{}: dataset '{}'", staged_.target(), name);
+  const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
+  write_values(place, file_.get(), name, native, nullptr, {shape.begin(), shape.end()}, coding);
+}
+
+std::string Hdf5Writer::stage(std::uint64_t room_bytes) {
+  check(static_cast<bool>(file_), "an HDF5 file is written once");
   write_call(staged_.target(), [&] { return H5Fflush(file_.get(), H5F_SCOPE_GLOBAL); });
   write_call(staged_.target(), [&] { return H5Fclose(file_.release()); });
   detail::trim_hdf5_image(*image_);
   staged_.write(*image_);
+  staged_.reserve(room_bytes);
+  image_.reset();
+  return staged_.path();
+}
+
+void Hdf5Writer::commit() {
+  if (file_) stage();
   staged_.commit();
 }
 

@@ -31,6 +31,13 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
+void OutputFile::reserve(std::uint64_t num_bytes) {
+  if (num_bytes == 0) return;
+  const int failure =
+      ::posix_fallocate(descriptor_.get(), static_cast<off_t>(num_bytes_), static_cast<off_t>(num_bytes));
+  if (failure != 0) detail::throw_system_error<Error>(known_as_, "cannot be given its room", failure);
+}
+
 void OutputFile::close() {
   if (::fsync(descriptor_.get()) != 0) detail::throw_system_error<Error>(known_as_, "cannot be made durable");
   if (::close(descriptor_.release()) != 0) detail::throw_system_error<Error>(known_as_, "cannot be closed");

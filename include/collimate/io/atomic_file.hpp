@@ -21,10 +21,14 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   [[nodiscard]] const std::string& target() const noexcept { return target_; }
+  /// Where the staged file is.
+  [[nodiscard]] const std::string& path() const noexcept { return file_.path(); }
 
   /// Appends to the staged file. Throws Error, for example on a full disk.
   void write(std::span<const std::byte> bytes) { file_.write(bytes); }
   void write(std::string_view text) { file_.write(text); }
+  /// As OutputFile::reserve.
+  void reserve(std::uint64_t num_bytes) { file_.reserve(num_bytes); }
 
   /// Makes the staged file durable and gives it the target's name, replacing what was there. Called once, last. Throws
   /// Error; the target then is as before.

@@ -1,7 +1,7 @@
 #pragma once
 // HDF5 files, read and written strictly: every return code is checked, every dataset carries a checksum, equal content
 // gives equal bytes. The library is not thread-safe, so io serializes all calls to it; any thread may use any of these
-// objects, one thread at a time each. Collective (parallel) HDF5 is not offered.
+// objects, one thread at a time each. Rows that all ranks write together: hdf5_rows.hpp.
 
 #include <cstddef>
 #include <cstdint>
@@ -131,6 +131,9 @@ class Hdf5Reader {
   Hdf5Handle file_;
 };
 
+/// How a dataset's chunks are stored.
+enum class Hdf5Coding { kPlain, kCompressed };
+
 /// A new file, built in memory and put in place at once by `commit`; without it nothing is written. In the latest
 /// format of HDF5 1.10 (checksummed metadata), chunked with Fletcher32, without times.
 class Hdf5Writer {
@@ -154,8 +157,21 @@ class Hdf5Writer {
   /// A 1-d dataset of strings, padded to the longest: unlike those of variable length they are under the checksum.
   void write_texts(const std::string& name, std::span<const std::string> texts);
 
-  /// Writes the file, makes it durable and gives it the target's name, replacing what was there. Called once, last.
-  /// Throws Error, for example on a full disk; the target then is as before.
+  /// A dataset of zeros, at its place in the file and ready to be written by Hdf5Rows; the same bytes as written here
+  /// at once where it is plain.
+  template <Hdf5Element T>
+  void reserve(const std::string& name, std::initializer_list<std::uint64_t> shape,
+               Hdf5Coding coding = Hdf5Coding::kPlain) {
+    reserve_dataset(name, Hdf5TypeOf<T>::kValue, shape, coding);
+  }
+
+  /// Writes the file under a name of its own, which is returned, for ranks to fill it: nothing more can be added here.
+  /// The disk holds `room_bytes` more for it, for what is compressed and so has no size yet. Throws Error, for example
+  /// on a full disk.
+  std::string stage(std::uint64_t room_bytes = 0);
+
+  /// Writes the file if it is not staged, makes it durable and gives it the target's name, replacing what was there.
+  /// Called once, last. Throws Error, for example on a full disk; the target then is as before.
   void commit();
 
  private:
@@ -164,6 +180,8 @@ class Hdf5Writer {
     std::uint64_t num_elements;
   };
   void write_dataset(const std::string& name, Hdf5Type type, Values values, std::initializer_list<std::uint64_t> shape);
+  void reserve_dataset(const std::string& name, Hdf5Type type, std::initializer_list<std::uint64_t> shape,
+                       Hdf5Coding coding);
 
   AtomicFile staged_;
   std::unique_ptr<std::vector<std::byte>> image_;

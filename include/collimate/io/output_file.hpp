@@ -38,6 +38,10 @@ class OutputFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
+  /// Takes so many more bytes of the disk, zeros behind what is written, so that whoever writes there meets no full
+  /// disk. Throws Error.
+  void reserve(std::uint64_t num_bytes);
+
   /// Makes the content durable (fsync) and closes. Throws Error.
   void close();
 
