@@ -12,6 +12,7 @@
 #include "collimate/engine/progress.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/io/file_lock.hpp"
+#include "collimate/store/merge_blocks.hpp"
 
 namespace collimate {
 
@@ -69,10 +70,16 @@ std::vector<const ReferenceBlock*> blocks_of_copy(const std::vector<ReferenceBlo
   return own;
 }
 
-void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
-               const Numbers& numbers) {
+PackingOptions scoring_packing(const ReferenceJob& job, const ReferenceForm& form) {
+  BatchConfig batch = job.config.batch;
+  batch.microbatch_tokens = form.microbatch_tokens;
+  return packing_options(batch, job.mesh.shape(), job.model.spec(), Responses::kBoth);
+}
+
+void score_own(const ReferenceJob& job, const ReferenceForm& form, const BlockParts& parts,
+               const std::vector<ReferenceBlock>& blocks, const Numbers& numbers) {
   const ModelSpec& spec = job.model.spec();
-  const PackingOptions packing = packing_options(job.config.batch, job.mesh.shape(), spec, Responses::kBoth);
+  const PackingOptions packing = scoring_packing(job, form);
   const std::vector<const ReferenceBlock*> own = blocks_of_copy(blocks, numbers, job.mesh);
   std::vector<StreamSize> streams;
   for (const ReferenceBlock* block : own) {
@@ -88,29 +95,14 @@ void score_own(const ReferenceJob& job, const BlockParts& parts, const std::vect
   for (const std::size_t number : numbers) num_pairs += blocks[number].places.size();
   ScoringLog log(job.log, num_pairs, static_cast<std::size_t>(job.mesh.shape().data));
   for (const ReferenceBlock* block : own) {
-    std::vector<ReferenceRow> rows = score_block(pass, block->places, packing);
-    if (pass.is_speaker()) parts.save({job.identity, std::move(rows), job.config.batch.microbatch_tokens});
+    std::vector<ReferenceRow> rows = score_block(pass, block->places, packing, form.per_token);
+    if (pass.is_speaker()) parts.save(std::move(rows));
     log.add(block->places.size());
   }
 }
 
-void put_together(const ReferenceJob& job, const BlockParts& parts, const std::vector<ReferenceBlock>& blocks,
-                  const std::optional<ReferenceStore>& existing) {
-  std::vector<ReferenceRow> rows;
-  for (const ReferenceBlock& block : blocks) {
-    const auto part = parts.find(block.pair_ids);
-    check(part.has_value(), "a block that is scored is found");
-    rows.insert(rows.end(), part->rows().begin(), part->rows().end());
-  }
-  const std::size_t num_rows = rows.size();
-  const ReferenceStore scored(job.identity, std::move(rows), job.config.batch.microbatch_tokens);
-  const std::string& path = *job.config.reference.store;
-  (existing ? existing->merged_with(scored) : scored).write(path);
-  parts.remove();
-  job.log.info("wrote {} rows to {}", num_rows, path);
-}
-
-std::optional<ReferenceStore> open_existing(const std::string& path, const ReferenceIdentity& identity) {
+std::optional<ReferenceStore> open_existing(const std::string& path, const ReferenceIdentity& identity,
+                                            bool per_token) {
   if (!std::filesystem::exists(path)) {
     // Finds out now whether the store can be written at all.
     const AtomicFile probe(path);
@@ -118,23 +110,42 @@ std::optional<ReferenceStore> open_existing(const std::string& path, const Refer
   }
   ReferenceStore store = ReferenceStore::open(path);
   require_same_identity(store.identity(), identity, path);
+  require_token_values(store.form(), per_token, path);
   return store;
 }
 
-// What the blocks of a job come to, once each of them is durable.
+// A store that has values of single tokens goes on having them.
+ReferenceForm form_of(const RunConfig& config, const std::optional<ReferenceStore>& existing) {
+  const ReferenceConfig& reference = config.reference;
+  return {.microbatch_tokens = reference.microbatch_tokens.value_or(config.batch.microbatch_tokens),
+          .block_pairs = reference.block_pairs,
+          .per_token = existing ? existing->form().per_token : reference.per_token};
+}
+
+// Leaves the store whole, once each of the blocks is durable.
 void score_blocks(const ReferenceJob& job, const std::vector<ReferenceBlock>& blocks,
                   const std::optional<ReferenceStore>& existing) {
   Communicator& world = job.mesh.world();
-  const BlockParts parts(*job.config.reference.store, job.identity);
+  const std::string& path = *job.config.reference.store;
+  const ReferenceForm form = form_of(job.config, existing);
+  const BlockParts parts(path, job.identity, form);
   const Numbers numbers = unfinished(parts, blocks, world);
   if (numbers.size() < blocks.size()) {
     job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
   }
-  if (!numbers.empty()) score_own(job, parts, blocks, numbers);
+  if (!numbers.empty()) score_own(job, form, parts, blocks, numbers);
   world.barrier();  // every part is there
-  run_agreed(world, [&] {
-    if (world.rank() == 0) put_together(job, parts, blocks, existing);
-  });
+  std::vector<std::vector<Hash128>> ids;
+  std::size_t num_rows = 0;
+  for (const ReferenceBlock& block : blocks) {
+    ids.push_back(block.pair_ids);
+    num_rows += block.pair_ids.size();
+  }
+  merge_blocks(
+      {.path = path, .identity = job.identity, .form = form, .parts = parts, .blocks = ids, .existing = existing},
+      world);
+  if (world.rank() == 0) parts.remove();
+  job.log.info("wrote {} rows to {}", num_rows, path);
 }
 
 }  // namespace
@@ -166,7 +177,8 @@ void complete_reference_store(const ReferenceJob& job) {
   run_agreed(world, [&] {
     if (world.rank() == 0) lock.emplace(path);
   });
-  const auto existing = make_agreed(world, [&] { return open_existing(path, job.identity); });
+  const auto existing =
+      make_agreed(world, [&] { return open_existing(path, job.identity, job.config.reference.per_token); });
   const std::vector<ReferenceBlock> blocks =
       reference_blocks(job.data, existing ? &*existing : nullptr, job.config.reference.block_pairs);
   if (blocks.empty()) {

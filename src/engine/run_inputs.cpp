@@ -49,6 +49,7 @@ ReferenceStore open_complete_store(const RunConfig& config, const ReferenceIdent
   }
   ReferenceStore store = ReferenceStore::open(path);
   require_same_identity(store.identity(), needed, path);
+  require_token_values(store.form(), config.reference.per_token, path);
   const std::vector<Hash128> missing = store.missing(all_pair_ids(data));
   if (!missing.empty()) {
     throw InputError(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -24,7 +25,7 @@ double sum_of(std::span<const double> token_log_probs, std::uint32_t num_tokens)
 // `tokens`: log-probs of the labelled rows from the pair's first chosen token on, chosen before rejected; `sums`: of
 // its two responses, by the head itself, so that a policy with the same weights gets the same value to the bit.
 ReferenceRow row_of(const PreferenceDataset& dataset, std::uint64_t pair, std::span<const double> tokens,
-                    std::span<const double> sums) {
+                    std::span<const double> sums, bool keeps_tokens) {
   const PairLengths lengths = dataset.lengths(pair);
   ReferenceRow row{.pair_id = dataset.pair_id(pair),
                    .chosen_logps = sums[0],
@@ -34,6 +35,10 @@ ReferenceRow row_of(const PreferenceDataset& dataset, std::uint64_t pair, std::s
   const std::uint32_t num_common = std::min(row.num_chosen_tokens, row.num_rejected_tokens);
   row.chosen_common_logps = sum_of(tokens, num_common);
   row.rejected_common_logps = sum_of(tokens.subspan(row.num_chosen_tokens), num_common);
+  if (keeps_tokens) {
+    tokens = tokens.first(row.num_chosen_tokens + row.num_rejected_tokens);
+    std::ranges::transform(tokens, std::back_inserter(row.token_logps), [](double x) { return static_cast<float>(x); });
+  }
   if (!std::isfinite(row.chosen_logps + row.rejected_logps)) {
     throw Error(fmt::format("{}: the reference gives log-probs {} (chosen) and {} (rejected), which must be finite",
                             dataset.describe_pair(pair), row.chosen_logps, row.rejected_logps));
@@ -70,8 +75,8 @@ std::vector<StreamSize> block_streams(std::span<const PairPlace> block, const Pa
   return packed_sizes(lengths, pack_alone(lengths, packing), packing.layout);
 }
 
-std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block,
-                                      const PackingOptions& packing) {
+std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, const PackingOptions& packing,
+                                      bool keeps_tokens) {
   const at::NoGradGuard no_grad;
   const auto streams = pack_alone(lengths_of(block), packing);
   std::vector<MicroBatch> microbatches;
@@ -83,7 +88,7 @@ std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace
     std::span<const double> tokens = values_of(own.tokens);
     std::span<const double> sums = values_of(own.sums);
     for (const std::size_t position : streams[index]) {
-      const ReferenceRow row = row_of(*block[position].dataset, block[position].pair, tokens, sums);
+      const ReferenceRow row = row_of(*block[position].dataset, block[position].pair, tokens, sums, keeps_tokens);
       tokens = tokens.subspan(row.num_chosen_tokens + row.num_rejected_tokens);
       sums = sums.subspan(2);
       rows[position] = row;

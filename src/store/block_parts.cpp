@@ -27,8 +27,8 @@ std::vector<Hash128> ids_of(const ReferenceStore& store) {
 
 }  // namespace
 
-BlockParts::BlockParts(std::string store_path, ReferenceIdentity identity)
-    : folder_(std::move(store_path) + ".parts"), identity_(std::move(identity)) {}
+BlockParts::BlockParts(std::string store_path, ReferenceIdentity identity, ReferenceForm form)
+    : folder_(std::move(store_path) + ".parts"), identity_(std::move(identity)), form_(form) {}
 
 void BlockParts::prepare() const {
   std::error_code failure;
@@ -50,15 +50,17 @@ std::optional<ReferenceStore> BlockParts::find(std::span<const Hash128> pair_ids
   const std::string path = path_of(pair_ids);
   if (!fs::exists(path)) return std::nullopt;
   try {
-    ReferenceStore store = ReferenceStore::open(path);
-    const bool is_same = store.identity() == identity_ && std::ranges::equal(ids_of(store), pair_ids);
+    ReferenceStore store = ReferenceStore::open(path, TokenValues::kRead);
+    const bool is_same =
+        store.identity() == identity_ && store.form() == form_ && std::ranges::equal(ids_of(store), pair_ids);
     return is_same ? std::optional(std::move(store)) : std::nullopt;
   } catch (const InputError&) {
     return std::nullopt;  // damaged: scored again
   }
 }
 
-void BlockParts::save(const ReferenceStore& block) const {
+void BlockParts::save(std::vector<ReferenceRow> rows) const {
+  const ReferenceStore block(identity_, std::move(rows), form_);
   const std::string path = path_of(ids_of(block));
   try {
     block.write(path);

@@ -66,13 +66,16 @@ std::string describe_preferences(const std::string& path, InspectDepth depth) {
       Hdf5Reader(path).text_attribute("counts"));
 }
 
-std::string describe_reference_store(const std::string& path, InspectDepth /*depth*/) {
-  const ReferenceStore store = ReferenceStore::open(path);  // reads and checks every row
+std::string describe_reference_store(const std::string& path, InspectDepth depth) {
+  const TokenValues tokens = depth == InspectDepth::kVerify ? TokenValues::kRead : TokenValues::kSkip;
+  const ReferenceStore store = ReferenceStore::open(path, tokens);  // reads and checks every row
   const ReferenceIdentity& identity = store.identity();
+  const ReferenceForm& form = store.form();
   return fmt::format(
-      "reference store {}\n  {} pairs, scored in {}, {} tokens a microbatch\n  weights        {}\n"
+      "reference store {}\n  {} pairs, scored in {}, {} tokens a microbatch, {} pairs a block{}\n  weights        {}\n"
       "  model config   {}\n{}{}",
-      path, store.rows().size(), enum_name(identity.dtype), store.microbatch_tokens(), identity.weights_fingerprint,
+      path, store.rows().size(), enum_name(identity.dtype), form.microbatch_tokens, form.block_pairs,
+      form.per_token ? ", with values of single tokens" : "", identity.weights_fingerprint,
       identity.model_config_fingerprint, describe_tokenization(identity.tokenization),
       describe_log_probs(store.rows()));
 }

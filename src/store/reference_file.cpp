@@ -1,28 +1,20 @@
-// The HDF5 form of ReferenceStore (docs/formats.md).
+#include "reference_file.hpp"
 
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/io/hdf5.hpp"
-#include "collimate/store/reference_store.hpp"
 
 namespace collimate {
+
+namespace detail {
 
 namespace {
 
 constexpr const char* kFormat = "collimate.reference";
-constexpr std::int64_t kFormatVersion = 1;
-
-/// One value of every row, as a column.
-template <class T>
-std::vector<T> column(const std::vector<ReferenceRow>& rows, T ReferenceRow::* member) {
-  std::vector<T> values;
-  values.reserve(rows.size());
-  for (const ReferenceRow& row : rows) values.push_back(row.*member);
-  return values;
-}
+constexpr std::int64_t kFormatVersion = 2;
 
 template <class T>
 void read_column(const Hdf5Reader& reader, const std::string& name, std::vector<ReferenceRow>& rows,
@@ -59,19 +51,8 @@ ReferenceIdentity read_identity(const Hdf5Reader& reader) {
           .dtype = *known_dtype};
 }
 
-void write_identity(Hdf5Writer& writer, const ReferenceIdentity& identity) {
-  writer.write_attribute("weights_fingerprint", identity.weights_fingerprint);
-  writer.write_attribute("model_config_fingerprint", identity.model_config_fingerprint);
-  writer.write_attribute("tokenizer_fingerprint", identity.tokenization.tokenizer_fingerprint);
-  writer.write_attribute("chat_template_fingerprint", identity.tokenization.chat_template_fingerprint);
-  writer.write_attribute("overlong", identity.tokenization.overlong);
-  writer.write_attribute("max_length", identity.tokenization.max_length);
-  writer.write_attribute("vocab_size", identity.tokenization.vocab_size);
-  writer.write_attribute("dtype", enum_name(identity.dtype));
-}
-
 std::vector<ReferenceRow> read_rows(const Hdf5Reader& reader) {
-  const Hdf5Dataset ids = reader.dataset("pair_id");
+  const Hdf5Dataset ids = reader.dataset(kPairId);
   if (ids.shape().size() != 2) {
     throw InputError(
         fmt::format("{}: dataset 'pair_id': has {} dims, expected [rows, 2]", reader.path(), ids.shape().size()));
@@ -80,12 +61,7 @@ std::vector<ReferenceRow> read_rows(const Hdf5Reader& reader) {
   ids.require_shape({rows.size(), 2});
   const std::vector<std::uint64_t> halves = ids.read<std::uint64_t>();
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i].pair_id = {.high = halves[2 * i], .low = halves[2 * i + 1]};
-  read_column(reader, "chosen_logps", rows, &ReferenceRow::chosen_logps);
-  read_column(reader, "rejected_logps", rows, &ReferenceRow::rejected_logps);
-  read_column(reader, "chosen_common_logps", rows, &ReferenceRow::chosen_common_logps);
-  read_column(reader, "rejected_common_logps", rows, &ReferenceRow::rejected_common_logps);
-  read_column(reader, "num_chosen_tokens", rows, &ReferenceRow::num_chosen_tokens);
-  read_column(reader, "num_rejected_tokens", rows, &ReferenceRow::num_rejected_tokens);
+  for_each_column([&](const char* name, auto member) { read_column(reader, name, rows, member); });
   return rows;
 }
 
@@ -109,30 +85,90 @@ void require_valid(const std::string& path, const std::vector<ReferenceRow>& row
 
 }  // namespace
 
-ReferenceStore ReferenceStore::open(const std::string& path) {
-  const Hdf5Reader reader(path);
-  require_format(reader);
-  ReferenceIdentity identity = read_identity(reader);
-  std::vector<ReferenceRow> rows = read_rows(reader);
-  require_valid(path, rows);
-  return {std::move(identity), std::move(rows), reader.integer_attribute("microbatch_tokens")};
+std::vector<std::uint64_t> pair_id_halves(std::span<const ReferenceRow> rows) {
+  std::vector<std::uint64_t> halves;
+  halves.reserve(2 * rows.size());
+  for (const ReferenceRow& row : rows) halves.insert(halves.end(), {row.pair_id.high, row.pair_id.low});
+  return halves;
+}
+
+std::vector<float> joined_token_logps(std::span<const ReferenceRow> rows) {
+  std::vector<float> values;
+  for (const ReferenceRow& row : rows) values.insert(values.end(), row.token_logps.begin(), row.token_logps.end());
+  return values;
+}
+
+std::uint64_t num_response_tokens(std::span<const ReferenceRow> rows) {
+  return std::accumulate(rows.begin(), rows.end(), std::uint64_t{0}, [](std::uint64_t sum, const ReferenceRow& row) {
+    return sum + row.num_chosen_tokens + row.num_rejected_tokens;
+  });
+}
+
+void write_reference_header(Hdf5Writer& writer, const ReferenceIdentity& identity, const ReferenceForm& form) {
+  writer.write_attribute("format", kFormat);
+  writer.write_attribute("format_version", kFormatVersion);
+  writer.write_attribute("weights_fingerprint", identity.weights_fingerprint);
+  writer.write_attribute("model_config_fingerprint", identity.model_config_fingerprint);
+  writer.write_attribute("tokenizer_fingerprint", identity.tokenization.tokenizer_fingerprint);
+  writer.write_attribute("chat_template_fingerprint", identity.tokenization.chat_template_fingerprint);
+  writer.write_attribute("overlong", identity.tokenization.overlong);
+  writer.write_attribute("max_length", identity.tokenization.max_length);
+  writer.write_attribute("vocab_size", identity.tokenization.vocab_size);
+  writer.write_attribute("dtype", enum_name(identity.dtype));
+  writer.write_attribute("microbatch_tokens", form.microbatch_tokens);
+  writer.write_attribute("block_pairs", form.block_pairs);
+}
+
+ReferenceFile::ReferenceFile(const std::string& path) : reader_(path) { require_format(reader_); }
+
+ReferenceIdentity ReferenceFile::identity() const { return read_identity(reader_); }
+
+ReferenceForm ReferenceFile::form() const {
+  return {.microbatch_tokens = reader_.integer_attribute("microbatch_tokens"),
+          .block_pairs = reader_.integer_attribute("block_pairs"),
+          .per_token = reader_.has_dataset(kTokenLogps)};
+}
+
+std::vector<ReferenceRow> ReferenceFile::rows() const {
+  std::vector<ReferenceRow> rows = read_rows(reader_);
+  require_valid(reader_.path(), rows);
+  return rows;
+}
+
+void ReferenceFile::read_tokens(std::span<const ReferenceRow> all, std::uint64_t begin,
+                                std::span<ReferenceRow> rows) const {
+  const Hdf5Dataset values = reader_.dataset(kTokenLogps);
+  values.require_shape({num_response_tokens(all)});
+  std::uint64_t first_token = num_response_tokens(all.first(begin));
+  for (ReferenceRow& row : rows) {
+    row.token_logps.resize(row.num_chosen_tokens + row.num_rejected_tokens);
+    values.read_range(first_token, std::span(row.token_logps));
+    first_token += row.token_logps.size();
+    for (const float value : row.token_logps) {
+      if (std::isfinite(value)) continue;
+      throw InputError(fmt::format("{}: dataset '{}': pair {}: a log-prob is {}; it must be finite", reader_.path(),
+                                   kTokenLogps, row.pair_id.hex(), value));
+    }
+  }
+}
+
+}  // namespace detail
+
+ReferenceStore ReferenceStore::open(const std::string& path, TokenValues tokens) {
+  const detail::ReferenceFile file(path);
+  const ReferenceForm form = file.form();
+  std::vector<ReferenceRow> rows = file.rows();
+  if (form.per_token && tokens == TokenValues::kRead) file.read_tokens(std::vector(rows), 0, rows);
+  return {file.identity(), std::move(rows), form};
 }
 
 void ReferenceStore::write(const std::string& path) const {
   Hdf5Writer writer(path);
-  writer.write_attribute("format", kFormat);
-  writer.write_attribute("format_version", kFormatVersion);
-  write_identity(writer, identity_);
-  writer.write_attribute("microbatch_tokens", microbatch_tokens_);
-  std::vector<std::uint64_t> halves;
-  for (const ReferenceRow& row : rows_) halves.insert(halves.end(), {row.pair_id.high, row.pair_id.low});
-  writer.write<std::uint64_t>("pair_id", halves, {rows_.size(), 2});
-  writer.write("chosen_logps", column(rows_, &ReferenceRow::chosen_logps));
-  writer.write("rejected_logps", column(rows_, &ReferenceRow::rejected_logps));
-  writer.write("chosen_common_logps", column(rows_, &ReferenceRow::chosen_common_logps));
-  writer.write("rejected_common_logps", column(rows_, &ReferenceRow::rejected_common_logps));
-  writer.write("num_chosen_tokens", column(rows_, &ReferenceRow::num_chosen_tokens));
-  writer.write("num_rejected_tokens", column(rows_, &ReferenceRow::num_rejected_tokens));
+  detail::write_reference_header(writer, identity_, form_);
+  const std::vector<std::uint64_t> halves = detail::pair_id_halves(rows_);
+  writer.write<std::uint64_t>(detail::kPairId, halves, {rows_.size(), 2});
+  detail::for_each_column([&](const char* name, auto member) { writer.write(name, detail::column(rows_, member)); });
+  if (form_.per_token) writer.write(detail::kTokenLogps, detail::joined_token_logps(rows_));
   writer.commit();
 }
 

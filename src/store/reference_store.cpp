@@ -10,27 +10,27 @@
 
 namespace collimate {
 
-ReferenceStore::ReferenceStore(ReferenceIdentity identity, std::vector<ReferenceRow> rows,
-                               std::int64_t microbatch_tokens)
-    : identity_(std::move(identity)), rows_(std::move(rows)), microbatch_tokens_(microbatch_tokens) {
-  std::ranges::sort(rows_, {}, &ReferenceRow::pair_id);
-  check(std::ranges::adjacent_find(rows_, {}, &ReferenceRow::pair_id) == rows_.end(), "a pair has one reference row");
-  for (const ReferenceRow& row : rows_) {
-    for (const double value :
-         {row.chosen_logps, row.rejected_logps, row.chosen_common_logps, row.rejected_common_logps}) {
-      if (std::isfinite(value)) continue;
-      throw Error(
-          fmt::format("the reference log-prob of pair {} is {}, which is not finite", row.pair_id.hex(), value));
-    }
+namespace {
+
+void require_finite(const ReferenceRow& row) {
+  const auto require = [&row](double value) {
+    if (std::isfinite(value)) return;
+    throw Error(fmt::format("the reference log-prob of pair {} is {}, which is not finite", row.pair_id.hex(), value));
+  };
+  for (const double value :
+       {row.chosen_logps, row.rejected_logps, row.chosen_common_logps, row.rejected_common_logps}) {
+    require(value);
   }
+  for (const float value : row.token_logps) require(value);
 }
 
-ReferenceStore ReferenceStore::merged_with(const ReferenceStore& added) const {
-  check(identity_ == added.identity_, "merged reference rows come from the same model and tokenization");
-  std::vector<ReferenceRow> rows = rows_;
-  std::ranges::copy_if(added.rows_, std::back_inserter(rows),
-                       [this](const ReferenceRow& row) { return !find(row.pair_id); });
-  return {identity_, std::move(rows), added.microbatch_tokens_};
+}  // namespace
+
+ReferenceStore::ReferenceStore(ReferenceIdentity identity, std::vector<ReferenceRow> rows, ReferenceForm form)
+    : identity_(std::move(identity)), rows_(std::move(rows)), form_(form) {
+  std::ranges::sort(rows_, {}, &ReferenceRow::pair_id);
+  check(std::ranges::adjacent_find(rows_, {}, &ReferenceRow::pair_id) == rows_.end(), "a pair has one reference row");
+  for (const ReferenceRow& row : rows_) require_finite(row);
 }
 
 std::optional<ReferenceRow> ReferenceStore::find(Hash128 pair_id) const {
@@ -70,6 +70,14 @@ void require_same_identity(const ReferenceIdentity& stored, const ReferenceIdent
       fmt::format("{}: the reference store belongs to another model or data set:{}\n  give reference.store "
                   "another path and run `collimate reference` to make a store for this run",
                   store_path, differences));
+}
+
+void require_token_values(const ReferenceForm& stored, bool is_needed, const std::string& store_path) {
+  if (!is_needed || stored.per_token) return;
+  throw InputError(
+      fmt::format("{}: the reference store has no values of single tokens, which reference.per_token: true asks for; "
+                  "give reference.store another path and run `collimate reference` to make a store that has them",
+                  store_path));
 }
 
 }  // namespace collimate

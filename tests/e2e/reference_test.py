@@ -10,9 +10,10 @@ import subprocess
 import time
 
 import h5py
+import numpy
 import pytest
 import torch
-from dpo_loop import response_logp
+from dpo_loop import token_logps
 from jobs import BINARY, collimate, refuse, running, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import pair_id, random_pairs, write_preferences
@@ -80,16 +81,21 @@ LAYOUTS = [
 
 
 @pytest.fixture(scope="module")
-def theirs(model_folder):
-    """The log-probs of a pair's responses by transformers."""
+def their_tokens(model_folder):
+    """The log-probs of the tokens of a pair's responses by transformers."""
     model = AutoModelForCausalLM.from_pretrained(model_folder)
 
     def score(pair):
-        prompt, *responses = (torch.tensor(part) for part in (pair.prompt, pair.chosen, pair.rejected))
         with torch.no_grad():
-            return [response_logp(model, prompt, response).item() for response in responses]
+            return [token_logps(model, torch.tensor(pair.prompt), torch.tensor(response)) for response in (pair.chosen, pair.rejected)]
 
     return score
+
+
+@pytest.fixture(scope="module")
+def theirs(their_tokens):
+    """Their sums."""
+    return lambda pair: [values.double().sum().item() for values in their_tokens(pair)]
 
 
 @pytest.mark.parametrize("parallel", LAYOUTS, ids=str)
@@ -107,6 +113,31 @@ def test_any_number_of_data_ranks_gives_the_same_bytes(wide_run, expected, paral
     assert wide_run.store.read_bytes() == expected
     assert not parts_folder(wide_run).exists()
     assert not lock_file(wide_run).exists()
+
+
+@pytest.mark.parametrize("parallel", [{}, {"data": 2, "tensor": 2}], ids=str)
+def test_values_of_single_tokens_are_kept_on_request(run, their_tokens, parallel):
+    changes = {"reference": {"per_token": True, "block_pairs": 8, "microbatch_tokens": 96}, "parallel": parallel}
+    succeed("reference", run.config(**changes, data={"eval": []}), ranks=math.prod(parallel.values()))
+    succeed("reference", run.config(**changes), ranks=math.prod(parallel.values()))  # adds rows to those that are there
+    with h5py.File(run.store) as store:
+        assert (store.attrs["microbatch_tokens"], store.attrs["block_pairs"]) == (96, 8)
+        ends = (store["num_chosen_tokens"][:] + store["num_rejected_tokens"][:]).cumsum()
+        values = numpy.split(store["token_logps"][:], ends[:-1])
+        found = {tuple(pair): own for pair, own in zip(store["pair_id"][:].tolist(), values, strict=True)}
+        sums = store["chosen_logps"][:] + store["rejected_logps"][:]
+    assert [own.sum() for own in values] == pytest.approx(sums, rel=1e-5)
+    for pair in random_pairs(24, VOCAB_SIZE, seed=1):
+        assert found[pair_id(pair)] == pytest.approx(torch.cat(their_tokens(pair)).numpy(), rel=1e-4, abs=1e-5)
+    assert "with values of single tokens" in collimate("inspect", run.store, "--verify").stdout
+
+
+def test_a_store_without_the_tokens_that_are_asked_for_is_refused(run):
+    succeed("reference", run.config())
+    before = run.store.read_bytes()
+    for verb in ("reference", "train"):
+        refuse(verb, run.config(reference={"per_token": True}), says=["reference.h5", "reference.per_token", "another path"])
+    assert run.store.read_bytes() == before
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

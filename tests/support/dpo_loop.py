@@ -55,10 +55,14 @@ def read_rows(path: Path) -> list[dict]:
     ]
 
 
-def response_logp(model, prompt: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
+def token_logps(model, prompt: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     logits = model(input_ids=torch.cat([prompt, response])[None]).logits[0]
     predicted = logits[len(prompt) - 1 : -1].log_softmax(-1)
-    return predicted.gather(1, response[:, None]).double().sum()
+    return predicted.gather(1, response[:, None])[:, 0]
+
+
+def response_logp(model, prompt: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
+    return token_logps(model, prompt, response).double().sum()
 
 
 def pair_logps(model, row: dict) -> tuple[torch.Tensor, torch.Tensor]:

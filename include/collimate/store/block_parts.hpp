@@ -5,23 +5,25 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "collimate/store/reference_store.hpp"
 
 namespace collimate {
 
 /// The folder "<store>.parts": a small reference store for each block of rows, named by what it is of. Of a block that
-/// is damaged or of another model, tokenization or set of pairs nothing is found. *Local* throughout.
+/// is damaged, scored otherwise, or of another model, tokenization or set of pairs nothing is found. *Local*
+/// throughout.
 class BlockParts {
  public:
-  BlockParts(std::string store_path, ReferenceIdentity identity);
+  BlockParts(std::string store_path, ReferenceIdentity identity, ReferenceForm form);
 
   /// Makes the folder. Throws InputError where it cannot be written.
   void prepare() const;
   /// The block of exactly these pairs, if it is finished.
   [[nodiscard]] std::optional<ReferenceStore> find(std::span<const Hash128> pair_ids) const;
-  /// Durable when it returns. Throws Error.
-  void save(const ReferenceStore& block) const;
+  /// Rows of a finished block, in any order: durable when it returns. Throws Error.
+  void save(std::vector<ReferenceRow> rows) const;
   /// Removes the folder with all that is of this store's making in it.
   void remove() const;
 
@@ -30,6 +32,7 @@ class BlockParts {
 
   std::string folder_;
   ReferenceIdentity identity_;
+  ReferenceForm form_;
 };
 
 }  // namespace collimate

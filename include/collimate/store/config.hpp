@@ -26,6 +26,9 @@ struct ReferenceConfig {
   std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
   ScoreTime score = ScoreTime::kBeforehand;
   std::int64_t block_pairs = 256;  ///< pairs that are scored, and made durable, together
+  std::optional<std::int64_t>
+      microbatch_tokens;   ///< token budget of a stream in scoring; unset: batch.microbatch_tokens
+  bool per_token = false;  ///< keep log-probs of single tokens, too
 
   bool operator==(const ReferenceConfig&) const = default;
 
@@ -34,7 +37,9 @@ struct ReferenceConfig {
                       field("store", &ReferenceConfig::store, Role::kOperational, FilePath{}),
                       field("dtype", &ReferenceConfig::dtype, Role::kIdentity),
                       field("score", &ReferenceConfig::score, Role::kOperational),
-                      field("block_pairs", &ReferenceConfig::block_pairs, Role::kOperational, at_least(1))};
+                      field("block_pairs", &ReferenceConfig::block_pairs, Role::kOperational, at_least(1)),
+                      field("microbatch_tokens", &ReferenceConfig::microbatch_tokens, Role::kOperational, at_least(1)),
+                      field("per_token", &ReferenceConfig::per_token, Role::kOperational)};
   }
 };
 

@@ -23,6 +23,7 @@ struct ReferenceRow {
   double rejected_common_logps = 0;
   std::uint32_t num_chosen_tokens = 0;
   std::uint32_t num_rejected_tokens = 0;
+  std::vector<float> token_logps;  ///< Of every token, chosen before rejected; empty where they are not kept.
 
   bool operator==(const ReferenceRow&) const = default;
 };
@@ -37,25 +38,33 @@ struct ReferenceIdentity {
   bool operator==(const ReferenceIdentity&) const = default;
 };
 
-/// A store in memory, about 60 bytes a row; immutable.
+/// How the rows were scored when it was done last, and what is kept of them.
+struct ReferenceForm {
+  std::int64_t microbatch_tokens = 0;  ///< Token budget of a stream: rounding depends on it, meaning does not.
+  std::int64_t block_pairs = 0;        ///< Pairs that were packed together: likewise.
+  bool per_token = false;              ///< Whether rows have their token_logps.
+
+  bool operator==(const ReferenceForm&) const = default;
+};
+
+/// Whether values of single tokens are read, where a store has them.
+enum class TokenValues { kSkip, kRead };
+
+/// A store in memory, about 90 bytes a row, and 4 a token that is read; immutable.
 class ReferenceStore {
  public:
   /// `rows` in any order. Throws InvariantError for a repeated pair_id, Error naming the pair for a value that is not
   /// finite.
-  ReferenceStore(ReferenceIdentity identity, std::vector<ReferenceRow> rows, std::int64_t microbatch_tokens);
+  ReferenceStore(ReferenceIdentity identity, std::vector<ReferenceRow> rows, ReferenceForm form);
 
   /// Reads and checks a file. *Local.* Throws InputError for a foreign, truncated or damaged file, ids that are
   /// repeated or out of order, values that are not finite, empty responses.
-  static ReferenceStore open(const std::string& path);
-  /// Writes atomically; the same rows and identity give the same bytes. *Local.* Throws InputError or Error.
+  static ReferenceStore open(const std::string& path, TokenValues tokens = TokenValues::kSkip);
+  /// Writes atomically; the same rows, identity and form give the same bytes. *Local.* Throws InputError or Error.
   void write(const std::string& path) const;
 
-  /// This store's rows and `added` ones, where this store does not have them. Both must have the same identity.
-  [[nodiscard]] ReferenceStore merged_with(const ReferenceStore& added) const;
-
   [[nodiscard]] const ReferenceIdentity& identity() const noexcept { return identity_; }
-  /// Token budget of a microbatch when the rows were scored last: rounding depends on it, meaning does not.
-  [[nodiscard]] std::int64_t microbatch_tokens() const noexcept { return microbatch_tokens_; }
+  [[nodiscard]] const ReferenceForm& form() const noexcept { return form_; }
   /// Ascending by pair_id.
   [[nodiscard]] const std::vector<ReferenceRow>& rows() const noexcept { return rows_; }
   [[nodiscard]] std::optional<ReferenceRow> find(Hash128 pair_id) const;
@@ -65,12 +74,14 @@ class ReferenceStore {
  private:
   ReferenceIdentity identity_;
   std::vector<ReferenceRow> rows_;
-  std::int64_t microbatch_tokens_;
+  ReferenceForm form_;
 };
 
 /// Throws one InputError that lists every field in which the store at `store_path` differs from what this run needs,
 /// with both values, and says what to do.
 void require_same_identity(const ReferenceIdentity& stored, const ReferenceIdentity& needed,
                            const std::string& store_path);
+/// Throws InputError where a run needs values of single tokens and the store has none.
+void require_token_values(const ReferenceForm& stored, bool is_needed, const std::string& store_path);
 
 }  // namespace collimate

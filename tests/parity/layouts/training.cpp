@@ -40,7 +40,7 @@ ReferenceStore made_up_reference(const PreferenceDataset& dataset) {
                     .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_chosen_tokens),
                     .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_rejected_tokens)});
   }
-  return {{}, std::move(rows), 4096};
+  return {{}, std::move(rows), {.microbatch_tokens = 4096}};
 }
 
 ObjectiveConfig mixed_objective() {

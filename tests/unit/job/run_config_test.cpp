@@ -38,7 +38,8 @@ TEST(RunConfigTest, keys_in_wrong_sections_are_sent_to_the_right_one) {
   EXPECT_EQ(message_of(kDpoText + "train: {learning_rate: 1.0e-6}\n"),
             "run.yaml:5:9: train.learning_rate: unknown key (did you mean optimizer.learning_rate?)");
   EXPECT_EQ(message_of(kDpoText + "parallel: {microbatch_tokens: 2}\n"),
-            "run.yaml:5:12: parallel.microbatch_tokens: unknown key (did you mean batch.microbatch_tokens?)");
+            "run.yaml:5:12: parallel.microbatch_tokens: unknown key (did you mean reference.microbatch_tokens or "
+            "batch.microbatch_tokens?)");
 }
 
 /// What --set may say for each field: a value that is not the default and fits with the others.
@@ -54,6 +55,8 @@ const std::map<std::string, std::string> kOtherValues = {
     {"reference.dtype", "float64"},
     {"reference.score", "at_start"},
     {"reference.block_pairs", "32"},
+    {"reference.microbatch_tokens", "512"},
+    {"reference.per_token", "true"},
     {"data.train", "[a.h5, b.h5]"},
     {"data.train.0.path", "other.h5"},
     {"data.train.0.repeat", "2.5"},
@@ -150,11 +153,12 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
                           "parallel.layers_per_stage", "parallel.zero_stage", "batch.eval_batch_size",
                           "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
-  EXPECT_THAT(keys[Role::kOperational],
-              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
-                          "reference.block_pairs", "data.train.0.path", "data.eval.0.path", "train.deterministic",
-                          "checkpoint.save_steps", "checkpoint.save_total_limit", "runtime.check_level",
-                          "runtime.trace", "runtime.memory_bytes", "output.directory"));
+  EXPECT_THAT(
+      keys[Role::kOperational],
+      ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
+                  "reference.block_pairs", "reference.microbatch_tokens", "reference.per_token", "data.train.0.path",
+                  "data.eval.0.path", "train.deterministic", "checkpoint.save_steps", "checkpoint.save_total_limit",
+                  "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

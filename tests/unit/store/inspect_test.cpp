@@ -51,7 +51,8 @@ TEST_F(InspectTest, finds_a_token_that_was_changed) {
 
 TEST_F(InspectTest, tells_a_reference_store) {
   const ReferenceRow row{.pair_id = hash_text("a"), .num_chosen_tokens = 1, .num_rejected_tokens = 1};
-  ReferenceStore({.weights_fingerprint = "weights hash"}, {row}, 4096).write(path_);
+  ReferenceStore({.weights_fingerprint = "weights hash"}, {row}, {.microbatch_tokens = 4096, .block_pairs = 256})
+      .write(path_);
   expect_described(
       path_, AllOf(HasSubstr("reference store"), HasSubstr("1 pairs, scored in float32"), HasSubstr("weights hash")));
 }
@@ -66,7 +67,7 @@ TEST_F(InspectTest, shows_how_a_stores_log_probs_lie) {
                     .num_chosen_tokens = 4,
                     .num_rejected_tokens = 1});
   }
-  ReferenceStore({}, rows, 4096).write(path_);
+  ReferenceStore({}, rows, {.microbatch_tokens = 4096, .block_pairs = 256}).write(path_);
   const std::string bar(40, '#');
   expect_described(path_, AllOf(HasSubstr("log-prob a token of chosen\n    mean -3.000, from -6.000 to -2.000\n"),
                                 HasSubstr("   -6.000         2  ##############\n   "),

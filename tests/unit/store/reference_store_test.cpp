@@ -48,7 +48,11 @@ std::vector<ReferenceRow> sample_rows(std::uint64_t begin, std::uint64_t end) {
   return rows;
 }
 
-ReferenceStore sample_store(std::uint64_t num_rows = 20) { return {sample_identity(), sample_rows(0, num_rows), 4096}; }
+constexpr ReferenceForm kForm{.microbatch_tokens = 4096, .block_pairs = 256};
+
+ReferenceStore sample_store(std::uint64_t num_rows = 20) {
+  return {sample_identity(), sample_rows(0, num_rows), kForm};
+}
 
 class ReferenceStoreTest : public ::testing::Test {
  protected:
@@ -63,9 +67,10 @@ class ReferenceStoreTest : public ::testing::Test {
       writer.write_attribute(name, "x");
     }
     writer.write_attribute("dtype", "float32");
-    for (const char* name : {"max_length", "vocab_size", "microbatch_tokens", "format_version"}) {
+    for (const char* name : {"max_length", "vocab_size", "microbatch_tokens", "block_pairs"}) {
       writer.write_attribute(name, std::int64_t{1});
     }
+    writer.write_attribute("format_version", std::int64_t{2});
     writer.write<std::uint64_t>("pair_id", halves, {halves.size() / 2, 2});
     for (const std::string name : {"chosen_logps", "rejected_logps", "chosen_common_logps", "rejected_common_logps"}) {
       if (name != left_out) writer.write(name, std::vector<double>(halves.size() / 2, value));
@@ -90,7 +95,7 @@ TEST_F(ReferenceStoreTest, reads_back_what_was_written) {
   const ReferenceStore read = ReferenceStore::open(path_);
   EXPECT_EQ(read.identity(), store.identity());
   EXPECT_EQ(read.rows(), store.rows());
-  EXPECT_EQ(read.microbatch_tokens(), 4096);
+  EXPECT_EQ(read.form(), store.form());
   EXPECT_EQ(read.find(sample_row(7).pair_id), sample_row(7));
   EXPECT_EQ(read.find(hash_text("other")), std::nullopt);
 }
@@ -100,12 +105,12 @@ TEST_F(ReferenceStoreTest, equal_rows_give_equal_bytes_in_whatever_order) {
   const std::string bytes = read_bytes(path_);
   std::vector<ReferenceRow> rows = sample_rows(0, 20);
   std::ranges::reverse(rows);
-  ReferenceStore(sample_identity(), rows, 4096).write(path_);
+  ReferenceStore(sample_identity(), rows, kForm).write(path_);
   EXPECT_TRUE(read_bytes(path_) == bytes);
 }
 
 TEST_F(ReferenceStoreTest, an_empty_store_is_a_store) {
-  ReferenceStore(sample_identity(), {}, 1).write(path_);
+  ReferenceStore(sample_identity(), {}, kForm).write(path_);
   EXPECT_THAT(ReferenceStore::open(path_).rows(), IsEmpty());
 }
 
@@ -116,22 +121,41 @@ TEST_F(ReferenceStoreTest, names_missing_pairs_once_each) {
               ElementsAre(another, other));
 }
 
-TEST_F(ReferenceStoreTest, merging_adds_only_new_rows) {
-  std::vector<ReferenceRow> added = sample_rows(15, 30);
-  added[0].chosen_logps = -99;
-  const ReferenceStore merged = sample_store().merged_with({sample_identity(), added, 512});
-  EXPECT_EQ(merged.rows(), sample_store(30).rows());
-  EXPECT_EQ(merged.microbatch_tokens(), 512);
-  ReferenceIdentity other = sample_identity();
-  other.weights_fingerprint = "x";
-  EXPECT_THROW((void)sample_store().merged_with({other, {}, 1}), InvariantError);
+TEST_F(ReferenceStoreTest, values_of_single_tokens_are_read_where_they_are_asked_for) {
+  std::vector<ReferenceRow> rows = sample_rows(0, 5);
+  for (ReferenceRow& row : rows) row.token_logps.assign(row.num_chosen_tokens + row.num_rejected_tokens, -0.25F);
+  ReferenceForm form = kForm;
+  form.per_token = true;
+  const ReferenceStore store(sample_identity(), rows, form);
+  store.write(path_);
+  EXPECT_EQ(ReferenceStore::open(path_, TokenValues::kRead).rows(), store.rows());
+  const ReferenceStore sums = ReferenceStore::open(path_);
+  EXPECT_TRUE(sums.form().per_token);
+  EXPECT_THAT(sums.rows().front().token_logps, IsEmpty());
+  require_token_values(sums.form(), true, path_);
+  require_token_values(kForm, false, path_);
+  EXPECT_THAT([&] { require_token_values(kForm, true, path_); },
+              throws<InputError>(AllOf(HasSubstr(path_), HasSubstr("reference.per_token"))));
+}
+
+TEST_F(ReferenceStoreTest, refuses_single_tokens_that_do_not_fit_the_rows) {
+  ReferenceRow row = sample_row(1);
+  ReferenceForm form = kForm;
+  form.per_token = true;
+  row.token_logps = {-1.0F, -2.0F};
+  ReferenceStore(sample_identity(), {row}, form).write(path_);
+  EXPECT_THAT([&] { (void)ReferenceStore::open(path_, TokenValues::kRead); },
+              throws<InputError>(AllOf(HasSubstr(path_), HasSubstr("token_logps"))));
+  row.token_logps = {-1.0F, -2.0F, std::numeric_limits<float>::infinity(), -1.0F, -1.0F};
+  EXPECT_THAT([&] { ReferenceStore(sample_identity(), {row}, form); },
+              throws<Error>(AllOf(HasSubstr(row.pair_id.hex()), HasSubstr("inf"))));
 }
 
 TEST_F(ReferenceStoreTest, refuses_repeated_pairs_and_values_that_are_not_finite) {
-  EXPECT_THROW(ReferenceStore(sample_identity(), {sample_row(1), sample_row(1)}, 1), InvariantError);
+  EXPECT_THROW(ReferenceStore(sample_identity(), {sample_row(1), sample_row(1)}, kForm), InvariantError);
   ReferenceRow row = sample_row(1);
   row.rejected_logps = std::numeric_limits<double>::infinity();
-  EXPECT_THAT([&] { ReferenceStore(sample_identity(), {row}, 1); },
+  EXPECT_THAT([&] { ReferenceStore(sample_identity(), {row}, kForm); },
               throws<Error>(AllOf(HasSubstr(row.pair_id.hex()), HasSubstr("inf"))));
 }
 
@@ -164,9 +188,9 @@ TEST_F(ReferenceStoreTest, refuses_what_is_no_reference_store) {
   expect_refused(HasSubstr("attribute 'format' is none"));
   Hdf5Writer newer(path_);
   newer.write_attribute("format", "collimate.reference");
-  newer.write_attribute("format_version", std::int64_t{2});
+  newer.write_attribute("format_version", std::int64_t{3});
   newer.commit();
-  expect_refused(HasSubstr("'format_version' is 2"));
+  expect_refused(HasSubstr("'format_version' is 3"));
 }
 
 TEST_F(ReferenceStoreTest, refuses_rows_that_are_wrong) {

@@ -23,7 +23,8 @@ void write_samples(const fs::path& root) {
   write_preference_file(root / "train.h5", preference_content({{{1, 2}, {3}, {4, 5}}, {{6}, {7}, {8}}}));
   const ReferenceRow row{
       .pair_id = {.high = 1, .low = 2}, .chosen_logps = -1.5, .num_chosen_tokens = 1, .num_rejected_tokens = 1};
-  ReferenceStore({.weights_fingerprint = "0123"}, {row}, 4096).write(root / "reference.h5");
+  ReferenceStore({.weights_fingerprint = "0123"}, {row}, {.microbatch_tokens = 4096, .block_pairs = 256})
+      .write(root / "reference.h5");
 
   write_bytes(root / "config.json", tiny_config().dump());
   const RandomWeights source(root / "config.json", 5);
