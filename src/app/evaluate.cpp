@@ -43,7 +43,7 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     const PackingOptions packing =
         packing_options(config.batch, session.mesh.shape(), model->spec(), needed_responses(objective.needs()));
     const BatchSource source(*data.eval, packing, session.mesh.coordinate().dp_rank);
-    require_forward_fits(config, config.model.dtype, model->spec(),
+    require_forward_fits(config, {.dtype = config.model.dtype}, model->spec(),
                          evaluation_streams(source, config.batch.eval_batch_size), session.mesh);
     const ModelShard shard = make_agreed(world, [&] {
       const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);

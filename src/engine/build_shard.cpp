@@ -37,9 +37,12 @@ StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& 
   return {.dtype = scalar_type(dtype), .device = mesh.device(), .trainable = use == ShardUse::kTraining};
 }
 
+ParameterLoader parameter_loader(const ModelSource& source) {
+  return [&source](const LogicalTensor& tensor) { return source.borrow(tensor.name); };
+}
+
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options) {
-  const auto load = [&](const LogicalTensor& tensor) { return source.load(tensor.name, options.dtype); };
-  return {source.spec(), layout, load, options};
+  return {source.spec(), layout, parameter_loader(source), options};
 }
 
 ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,

@@ -121,13 +121,13 @@ std::vector<StreamSize> evaluation_streams(const BatchSource& source, std::int64
   return streams;
 }
 
-void require_forward_fits(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+void require_forward_fits(const RunConfig& config, const ForwardWeights& weights, const ModelSpec& spec,
                           std::span<const StreamSize> streams, const ProcessMesh& mesh) {
   const StreamSize largest = largest_of(streams);
   const std::int64_t limit = memory_limit(config.runtime, mesh);
   const int rank = mesh.world().rank();
   run_agreed(mesh.world(), [&] {
-    const MemoryUse use = rank_forward_memory(config, dtype, spec, mesh.shape(), rank, largest);
+    const MemoryUse use = rank_forward_memory(config, weights, spec, mesh.shape(), rank, largest);
     if (use.total() <= limit) return;
     throw InputError(
         fmt::format("rank {} would take {} ({}), but has {} ({}); a smaller batch.microbatch_tokens takes less, and so "

@@ -1,15 +1,10 @@
 #include "collimate/engine/reference_job.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <map>
 
+#include "block_scoring.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/engine/batch_source.hpp"
-#include "collimate/engine/build_shard.hpp"
-#include "collimate/engine/memory_check.hpp"
-#include "collimate/engine/progress.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/io/file_lock.hpp"
 #include "collimate/store/merge_blocks.hpp"
@@ -36,69 +31,18 @@ Numbers unfinished(const BlockParts& parts, const std::vector<ReferenceBlock>& b
   return numbers;
 }
 
-// Rank 0's own copy of the model stands for all of them.
-class ScoringLog {
- public:
-  ScoringLog(const Log& log, std::size_t num_pairs, std::size_t num_copies)
-      : log_(log), num_pairs_(num_pairs), num_copies_(num_copies) {}
-
-  void add(std::size_t num_pairs) {
-    num_own_ += num_pairs;
-    const std::size_t num_scored = std::min(num_pairs_, num_own_ * num_copies_);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
-    const double rate = static_cast<double>(num_scored) / elapsed.count();
-    log_.info("scored {}/{} pairs  pairs/s {:.2f}  left {}", num_scored, num_pairs_, rate,
-              clock_text(static_cast<double>(num_pairs_ - num_scored) / rate));
-  }
-
- private:
-  const Log& log_;
-  std::size_t num_pairs_;
-  std::size_t num_copies_;
-  std::size_t num_own_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 // Every copy of the model takes blocks in turns, and waits for no other.
-std::vector<const ReferenceBlock*> blocks_of_copy(const std::vector<ReferenceBlock>& blocks, const Numbers& numbers,
-                                                  const ProcessMesh& mesh) {
-  std::vector<const ReferenceBlock*> own;
+detail::BlockShare share_of(const std::vector<ReferenceBlock>& blocks, const Numbers& numbers,
+                            const ProcessMesh& mesh) {
+  detail::BlockShare share;
   const auto num_copies = static_cast<std::size_t>(mesh.shape().data);
-  for (auto i = static_cast<std::size_t>(mesh.coordinate().dp_rank); i < numbers.size(); i += num_copies) {
-    own.push_back(&blocks[numbers[i]]);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const ReferenceBlock& block = blocks[numbers[i]];
+    share.num_pairs_of_all += block.places.size();
+    const bool is_own = i % num_copies == static_cast<std::size_t>(mesh.coordinate().dp_rank);
+    if (is_own) share.blocks.push_back(&block);
   }
-  return own;
-}
-
-PackingOptions scoring_packing(const ReferenceJob& job, const ReferenceForm& form) {
-  BatchConfig batch = job.config.batch;
-  batch.microbatch_tokens = form.microbatch_tokens;
-  return packing_options(batch, job.mesh.shape(), job.model.spec(), Responses::kBoth);
-}
-
-void score_own(const ReferenceJob& job, const ReferenceForm& form, const BlockParts& parts,
-               const std::vector<ReferenceBlock>& blocks, const Numbers& numbers) {
-  const ModelSpec& spec = job.model.spec();
-  const PackingOptions packing = scoring_packing(job, form);
-  const std::vector<const ReferenceBlock*> own = blocks_of_copy(blocks, numbers, job.mesh);
-  std::vector<StreamSize> streams;
-  for (const ReferenceBlock* block : own) {
-    for (const StreamSize& stream : block_streams(block->places, packing)) streams.push_back(stream);
-  }
-  require_forward_fits(job.config, job.identity.dtype, spec, streams, job.mesh);
-  const ModelShard shard = make_agreed(job.mesh.world(), [&] {
-    const ShardLayout layout = shard_layout(job.config.parallel, spec, job.mesh);
-    return build_shard(job.model, layout, stage_options(job.identity.dtype, ShardUse::kForwardOnly, job.mesh));
-  });
-  ModelPass pass(shard, job.mesh, job.config.parallel);
-  std::size_t num_pairs = 0;
-  for (const std::size_t number : numbers) num_pairs += blocks[number].places.size();
-  ScoringLog log(job.log, num_pairs, static_cast<std::size_t>(job.mesh.shape().data));
-  for (const ReferenceBlock* block : own) {
-    std::vector<ReferenceRow> rows = score_block(pass, block->places, packing, form.per_token);
-    if (pass.is_speaker()) parts.save(std::move(rows));
-    log.add(block->places.size());
-  }
+  return share;
 }
 
 std::optional<ReferenceStore> open_existing(const std::string& path, const ReferenceIdentity& identity,
@@ -133,7 +77,7 @@ void score_blocks(const ReferenceJob& job, const std::vector<ReferenceBlock>& bl
   if (numbers.size() < blocks.size()) {
     job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
   }
-  if (!numbers.empty()) score_own(job, form, parts, blocks, numbers);
+  if (!numbers.empty()) detail::score_share(job, form, parts, share_of(blocks, numbers, job.mesh));
   world.barrier();  // every part is there
   std::vector<std::vector<Hash128>> ids;
   std::size_t num_rows = 0;

@@ -75,19 +75,24 @@ std::vector<StreamSize> block_streams(std::span<const PairPlace> block, const Pa
   return packed_sizes(lengths, pack_alone(lengths, packing), packing.layout);
 }
 
-std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, const PackingOptions& packing,
+BlockStreams read_block(std::span<const PairPlace> block, const PackingOptions& packing) {
+  BlockStreams streams{.positions = pack_alone(lengths_of(block), packing), .microbatches = {}};
+  for (const auto& positions : streams.positions) {
+    streams.microbatches.push_back(read_microbatch(block, positions, packing.layout));
+  }
+  return streams;
+}
+
+std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, const BlockStreams& streams,
                                       bool keeps_tokens) {
   const at::NoGradGuard no_grad;
-  const auto streams = pack_alone(lengths_of(block), packing);
-  std::vector<MicroBatch> microbatches;
-  for (const auto& positions : streams) microbatches.push_back(read_microbatch(block, positions, packing.layout));
   std::vector<ReferenceRow> rows(pass.is_speaker() ? block.size() : 0);
-  pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+  pass.evaluate(streams.microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     if (!pass.is_speaker()) return at::Tensor();
     const ResponseLogProbs own{.sums = log_probs.sums.cpu(), .tokens = log_probs.tokens.cpu()};
     std::span<const double> tokens = values_of(own.tokens);
     std::span<const double> sums = values_of(own.sums);
-    for (const std::size_t position : streams[index]) {
+    for (const std::size_t position : streams.positions[index]) {
       const ReferenceRow row = row_of(*block[position].dataset, block[position].pair, tokens, sums, keeps_tokens);
       tokens = tokens.subspan(row.num_chosen_tokens + row.num_rejected_tokens);
       sums = sums.subspan(2);

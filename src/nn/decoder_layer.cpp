@@ -22,8 +22,8 @@ namespace {
 
 // The sum of the ranks' partial products, and the bias once.
 at::Tensor sum_partial(const LinearInput& x, const LinearWeight& layer, const StreamContext& context) {
-  const at::Tensor partial = linear(x, {.weight = layer.weight, .bias = {}}, context.queue);
-  const at::Tensor sum = leave_tensor_axis(partial, context.axis);
+  const at::Tensor sum =
+      leave_tensor_axis(linear(x, {.weight = layer.weight, .bias = {}}, context.queue), context.axis);
   return layer.bias.defined() ? sum + layer.bias : sum;
 }
 

@@ -29,6 +29,8 @@ LayerBytes::LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int
       tp_size(shard.tp_size),
       divides_rows(shard.sequence_parallel && shard.tp_size > 1),
       has_qk_norm(spec.qk_norm),
+      has_attention_bias(spec.attention_output_bias),
+      has_mlp_bias(spec.mlp_bias),
       hidden_size(spec.hidden_size) {
   const std::int64_t own_heads = spec.num_heads / tp_size;
   const std::int64_t own_kv_heads = std::max<std::int64_t>(1, spec.num_kv_heads / tp_size);
@@ -68,14 +70,14 @@ void LayerPlay::forward_only(bool has_delta, bool owns_input) {
   if (b.has_qk_norm) use(b.q);
   hold(b.q + b.log_sum_exp);
   use(b.attention_forward);
-  leave_forward();
+  leave_forward(b.has_attention_bias);
   release(2 * b.q + 2 * b.kv + b.log_sum_exp);
   norm_forward_only(true);
   if (!owns_input) hold(b.residual);
   hold(2 * b.ffn);
   release(b.whole);
   hold(b.ffn);
-  leave_forward();
+  leave_forward(b.has_mlp_bias);
   release(3 * b.ffn);
 }
 
@@ -144,7 +146,7 @@ void LayerPlay::attend_forward() {
   if (b.has_qk_norm) hold(b.q + b.kv);
   hold(b.q + b.log_sum_exp);
   use(b.attention_forward);
-  leave_forward();
+  leave_forward(b.has_attention_bias);
 }
 
 void LayerPlay::transform_forward() {
@@ -152,18 +154,20 @@ void LayerPlay::transform_forward() {
   hold(2 * b.ffn);
   if (recalls()) release(b.whole);
   hold(b.ffn);
-  leave_forward();
+  leave_forward(b.has_mlp_bias);
   if (recalls()) release(b.ffn);
 }
 
-// The partial sums of a product, then the sums.
-void LayerPlay::leave_forward() {
+// The partial sums of a product, then the sums, then those with the bias.
+void LayerPlay::leave_forward(bool has_bias) {
   const LayerBytes& b = bytes_;
   hold(b.whole);
-  if (b.tp_size == 1) return;
-  hold(b.residual);
-  tape_.use(MemoryKind::kCommunication, b.exchanged);
-  release(b.whole);
+  if (b.tp_size > 1) {
+    hold(b.residual);
+    tape_.use(MemoryKind::kCommunication, b.exchanged);
+    release(b.whole);
+  }
+  if (has_bias) use(b.residual);
 }
 
 void LayerPlay::enter_backward() {

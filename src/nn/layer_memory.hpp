@@ -17,6 +17,7 @@ struct LayerBytes {
   int tp_size;
   bool divides_rows;
   bool has_qk_norm;
+  bool has_attention_bias, has_mlp_bias;                ///< behind their sums over the tensor axis
   std::int64_t num_rows;                                ///< of the stream, padding included
   std::int64_t hidden_size, q_size, kv_size, ffn_size;  ///< elements a row
   std::int64_t residual;                                ///< [residual rows, hidden]
@@ -70,7 +71,7 @@ class LayerPlay {
   void transform_backward(GradientParts parts);
   void products(const Linears& linears, GradientParts parts);
   void take_gradient(std::int64_t elements, std::int64_t turned);
-  void leave_forward();
+  void leave_forward(bool has_bias);
   void enter_backward();
   /// Rows of a gradient that go through a product behind the tensor axis; 0: the residual stream's own are taken.
   [[nodiscard]] std::int64_t gathered() const { return bytes_.divides_rows ? bytes_.whole : 0; }

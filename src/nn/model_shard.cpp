@@ -5,6 +5,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/function_hook.h>
@@ -24,20 +25,23 @@ struct ModelShard::State {
   std::vector<Stage> stages;
 };
 
-namespace {
-
-Parameter load_parameter(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options) {
+at::Tensor load_part(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options) {
   const LogicalTensor& tensor = placed.tensor;
-  const Placement& placement = placed.placement;
   const at::Tensor whole = loader(tensor);
   check(whole.sizes() == at::IntArrayRef(tensor.shape),
         fmt::format("{} is loaded as [{}], not as [{}]", tensor.name, fmt::join(whole.sizes(), ", "),
                     fmt::join(tensor.shape, ", ")));
-  at::Tensor value = part_of(whole, placement).detach().to(options.device, options.dtype);
-  // A part must not keep the whole alive.
-  const bool is_view = placement.dim >= 0 && value.is_alias_of(whole);
-  value = is_view ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
-  return {.name = tensor.name, .value = value.requires_grad_(options.trainable), .placement = placement};
+  const at::Tensor value = part_of(whole, placed.placement).detach().to(options.device, options.dtype);
+  // It must neither keep the whole alive nor lie in memory that is only lent.
+  return value.is_alias_of(whole) ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
+}
+
+namespace {
+
+Parameter make_parameter(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options) {
+  const at::Tensor value = options.resident ? load_part(placed, loader, options)
+                                            : at::empty({0}, at::TensorOptions(options.device).dtype(options.dtype));
+  return {.name = placed.tensor.name, .value = value.requires_grad_(options.trainable), .placement = placed.placement};
 }
 
 // Hands a gradient on as soon as autograd has it.
@@ -64,7 +68,7 @@ ModelShard::ModelShard(ModelSpec spec, ShardLayout layout, const ParameterLoader
   state.options = options;
   const ShardLayout& own = state.layout;
   for (const PlacedTensor& placed : rank_tensors(state.spec, own.pipeline, own.pp_rank, own.axis.shard())) {
-    state.parameters.push_back(load_parameter(placed, loader, options));
+    state.parameters.push_back(make_parameter(placed, loader, options));
   }
   const auto find = [&](const std::string& name) {
     const auto place = std::ranges::find(state.parameters, name, &Parameter::name);

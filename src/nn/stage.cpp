@@ -81,8 +81,7 @@ at::Tensor Stage::embed(const MicroBatch& microbatch) const {
 }
 
 void Stage::wait_for(const std::vector<at::Tensor>& parameters) const {
-  if (keeper_ == nullptr) return;
-  for (const at::Tensor& parameter : parameters) keeper_->wait_for_value(parameter);
+  if (keeper_ != nullptr) keeper_->wait_for_values(parameters);
 }
 
 Residual Stage::run_layer(const DecoderLayer& layer, Residual input, const StreamContext& context) const {

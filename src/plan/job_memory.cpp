@@ -84,7 +84,7 @@ std::string text_of_bytes(std::int64_t bytes) {
   return mebibytes < 1024.0 ? fmt::format("{:.1f} MiB", mebibytes) : fmt::format("{:.1f} GiB", mebibytes / 1024.0);
 }
 
-MemoryUse rank_forward_memory(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+MemoryUse rank_forward_memory(const RunConfig& config, const ForwardWeights& weights, const ModelSpec& spec,
                               const MeshShape& shape, int world_rank, const StreamSize& largest) {
   const PipelineLayout layout = pipeline_layout(config.parallel, spec);
   return forward_memory({.spec = spec,
@@ -92,7 +92,8 @@ MemoryUse rank_forward_memory(const RunConfig& config, ComputeDtype dtype, const
                          .parallel = config.parallel,
                          .shape = shape,
                          .place = coordinate_of(shape, world_rank),
-                         .element_bytes = bytes_of(dtype)},
+                         .element_bytes = bytes_of(weights.dtype),
+                         .offloaded = weights.offloaded},
                         largest);
 }
 

@@ -1,5 +1,7 @@
 #include "collimate/plan/rank_memory.hpp"
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "collimate/base/error.hpp"
@@ -75,11 +77,43 @@ class RankStages final : public StagePlay {
 
 }  // namespace
 
+namespace {
+
+std::vector<PlacedTensor> own_tensors(const MemoryInputs& inputs) {
+  return rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, tensor_shard(inputs));
+}
+
+std::int64_t part_bytes(const PlacedTensor& placed, const MemoryInputs& inputs) {
+  return num_part_elements(placed.tensor, placed.placement) * inputs.element_bytes;
+}
+
+}  // namespace
+
+std::int64_t offloaded_weight_bytes(const MemoryInputs& inputs) {
+  std::int64_t embedding = 0;
+  std::int64_t head = 0;
+  for (const PlacedTensor& placed : own_tensors(inputs)) {
+    const std::string& name = placed.tensor.name;
+    if (name == kEmbeddingName) embedding += part_bytes(placed, inputs);
+    if (name == kFinalNormName || name == head_tensor(inputs.spec).name) head += part_bytes(placed, inputs);
+  }
+  std::int64_t layer = 0;
+  for (const LogicalTensor& tensor : layer_tensors(inputs.spec, 0)) {
+    const Placement placement = place_tensor(inputs.spec, tensor, tensor_shard(inputs));
+    layer += part_bytes({.tensor = tensor, .placement = placement}, inputs);
+  }
+  return layer + std::max({layer, embedding, head});
+}
+
 MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest) {
   const TensorShard shard = tensor_shard(inputs);
   MemoryTape tape;
-  for (const PlacedTensor& placed : rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, shard)) {
-    tape.hold(MemoryKind::kWeights, num_part_elements(placed.tensor, placed.placement) * inputs.element_bytes);
+  if (inputs.offloaded) {
+    tape.hold(MemoryKind::kWeights, offloaded_weight_bytes(inputs));
+  } else {
+    for (const PlacedTensor& placed : own_tensors(inputs)) {
+      tape.hold(MemoryKind::kWeights, part_bytes(placed, inputs));
+    }
   }
   const MemoryUse weights = tape.live();
   for (const StagePart& part : inputs.layout.stages_of(inputs.place.pp_rank)) {
@@ -95,8 +129,7 @@ MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest) 
 }
 
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches) {
-  const auto tensors = rank_tensors(inputs.spec, inputs.layout, inputs.place.pp_rank, tensor_shard(inputs));
-  const ShardPlan plan(planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements);
+  const ShardPlan plan(planned_parameters(own_tensors(inputs)), inputs.shape.data, inputs.bucket_elements);
   const StateLayout layout{.zero_stage = inputs.parallel.zero_stage, .element_bytes = inputs.element_bytes};
   MemoryTape tape;
   const MemoryUse states = state_bytes(plan, layout);

@@ -108,6 +108,8 @@ at::Tensor ModelFolder::load(const std::string& name, at::ScalarType dtype) cons
   return detail::copy_of(view(name)).to(dtype);
 }
 
+at::Tensor ModelFolder::borrow(const std::string& name) const { return detail::tensor_on(view(name)); }
+
 Hash128 ModelFolder::tensor_hash(const std::string& name) const { return hash_bytes(view(name).bytes); }
 
 std::vector<std::string> ModelFolder::companion_paths() const {

@@ -1,11 +1,13 @@
 #include "tensor_bytes.hpp"
 
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include "collimate/base/error.hpp"
 
@@ -44,6 +46,13 @@ at::Tensor copy_of(const TensorView& view) {
   at::Tensor tensor = at::empty(view.shape, at::TensorOptions().dtype(scalar_type_of(view.dtype)));
   if (!view.bytes.empty()) std::memcpy(tensor.data_ptr(), view.bytes.data(), view.bytes.size());
   return tensor;
+}
+
+at::Tensor tensor_on(const TensorView& view) {
+  const bool is_aligned = reinterpret_cast<std::uintptr_t>(view.bytes.data()) % element_bytes(view.dtype) == 0;
+  if (!is_aligned || view.bytes.empty()) return copy_of(view);
+  void* const bytes = const_cast<std::byte*>(view.bytes.data());  // libtorch has no tensors of constants
+  return at::from_blob(bytes, view.shape, at::TensorOptions().dtype(scalar_type_of(view.dtype)));
 }
 
 std::span<const std::byte> bytes_of(const at::Tensor& tensor) {

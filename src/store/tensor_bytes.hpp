@@ -23,6 +23,9 @@ StorageDtype storage_dtype_of(at::ScalarType dtype);
 /// A tensor of its own with the view's bytes.
 at::Tensor copy_of(const TensorView& view);
 
+/// A tensor on the view's own bytes, which are not to be written; a copy where they are not aligned.
+at::Tensor tensor_on(const TensorView& view);
+
 /// The bytes of a contiguous CPU tensor; valid as long as it.
 std::span<const std::byte> bytes_of(const at::Tensor& tensor);
 

@@ -44,7 +44,9 @@ class Policy::Keeper final : public ParameterKeeper {
     for (std::size_t i = 0; i < parameters.size(); ++i) index_.emplace(parameters[i].value.unsafeGetTensorImpl(), i);
   }
 
-  void wait_for_value(const at::Tensor& parameter) override { policy_.arriving_.wait_for(index_of(parameter)); }
+  void wait_for_values(std::span<const at::Tensor> parameters) override {
+    for (const at::Tensor& parameter : parameters) policy_.arriving_.wait_for(index_of(parameter));
+  }
   void begin_gradients(int stage) override { policy_.reducer_.begin(stage); }
   void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) override {
     policy_.reducer_.take(index_of(parameter), gradient);

@@ -20,9 +20,10 @@ namespace collimate {
 std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainRequest& request, ProcessMesh& mesh,
                                                 const Log& log) {
   std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
-  run->open_inputs(request.config_file);
+  run->open_inputs();
+  run->open_scored_reference(request.config_file);
   const std::optional<Checkpoint> checkpoint = run->claim_output(request);
-  run->build_policy(checkpoint);
+  run->build_policy(checkpoint, request.config_file);
   run->start_trace();
   run->build_trainer(request, checkpoint);
   return run;
@@ -53,32 +54,37 @@ void TrainingRun::log_memory() const {
   log_.info("memory: at most {}", std::ranges::max_element(all)->substr(21));
 }
 
-void TrainingRun::open_inputs(const std::string& config_file) {
+void TrainingRun::open_inputs() {
   Communicator& world = mesh_.world();
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   data_ = open_scanned_data(config_, *model_, world);
   planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);
   model_fingerprints_ = model_fingerprints(*model_, world);
-  open_reference(config_file);
+  needed_reference_ = needed_reference(config_, *data_, model_fingerprints_, world);
 }
 
-void TrainingRun::open_reference(const std::string& config_file) {
-  Communicator& world = mesh_.world();
-  const auto needed = needed_reference(config_, *data_, model_fingerprints_, world);
-  if (!needed) return;
-  if (config_.reference.score == ScoreTime::kAtStart) score_reference(*needed);
-  reference_ = open_complete_reference(config_, *data_, *needed, world, config_file);
+// A run that needs rows and may not score them ends before it writes anything.
+void TrainingRun::open_scored_reference(const std::string& config_file) {
+  if (!needed_reference_ || config_.reference.score == ScoreTime::kAtStart) return;
+  reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
-// From the reference's own folder, whatever weights the run goes on with; they are gone before the policy comes.
-void TrainingRun::score_reference(const ReferenceIdentity& identity) const {
-  Communicator& world = mesh_.world();
-  const auto model = make_agreed(world, [&] {
-    static_cast<void>(OutputFolder::inspect(config_));  // a run that cannot begin scores nothing
-    return open_divided_model(reference_model(config_), config_.parallel);
-  });
-  complete_reference_store(
-      {.config = config_, .mesh = mesh_, .log = log_, .model = *model, .data = *data_, .identity = identity});
+// Whether the policy's weights, as they are loaded, are the frozen model's: those of a checkpoint never are.
+bool TrainingRun::policy_can_score(const std::optional<Checkpoint>& checkpoint) const {
+  return !checkpoint && config_.reference.placement == ReferencePlacement::kColocated &&
+         starts_from(*needed_reference_);
+}
+
+// With `shard`, or else with one of its own, which is gone when it returns.
+void TrainingRun::score_reference(const ModelSource& model, const ModelShard* shard, const std::string& config_file) {
+  complete_reference_store({.config = config_,
+                            .mesh = mesh_,
+                            .log = log_,
+                            .model = model,
+                            .data = *data_,
+                            .identity = *needed_reference_,
+                            .shard = shard});
+  reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
 std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
@@ -102,14 +108,29 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
   return checkpoint;
 }
 
-void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint) {
-  set_deterministic(config_.train.deterministic);
-  ModelShard shard = make_agreed(mesh_.world(), [&] {
+ModelShard TrainingRun::load_shard(const std::optional<Checkpoint>& checkpoint) const {
+  return make_agreed(mesh_.world(), [&] {
     const ShardLayout layout = shard_layout(config_.parallel, model_->spec(), mesh_);
     StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
     stage.recompute = config_.model.recompute;
     return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, stage) : build_shard(*model_, layout, stage);
   });
+}
+
+void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint, const std::string& config_file) {
+  set_deterministic(config_.train.deterministic);
+  const bool is_to_score = needed_reference_ && !reference_;
+  const bool policy_scores = is_to_score && policy_can_score(checkpoint);
+  if (is_to_score && !policy_scores) {
+    const auto frozen =
+        make_agreed(mesh_.world(), [&] { return open_divided_model(reference_model(config_), config_.parallel); });
+    score_reference(*frozen, nullptr, config_file);
+  }
+  ModelShard shard = load_shard(checkpoint);
+  if (policy_scores) {
+    log_.info("what the reference store lacks is scored with the policy's weights, which are the reference's");
+    score_reference(*model_, &shard, config_file);
+  }
   policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);
   run_agreed(mesh_.world(), [&] {
@@ -169,7 +190,7 @@ std::map<std::string, std::string> TrainingRun::fingerprints() const {
   std::map<std::string, std::string> all{{"model_weights", model_fingerprints_.weights},
                                          {"model_config", model_fingerprints_.config},
                                          {"train_data", data_->train.fingerprint().hex()}};
-  if (reference_) all.emplace("reference_weights", reference_->identity().weights_fingerprint);
+  if (needed_reference_) all.emplace("reference_weights", needed_reference_->weights_fingerprint);
   return all;
 }
 
@@ -189,11 +210,14 @@ std::vector<std::unique_ptr<Observer>> TrainingRun::build_observers(std::int64_t
   return observers;
 }
 
+bool TrainingRun::starts_from(const ReferenceIdentity& reference) const {
+  return reference.weights_fingerprint == model_fingerprints_.weights &&
+         reference.model_config_fingerprint == model_fingerprints_.config && reference.dtype == config_.model.dtype;
+}
+
 bool TrainingRun::starts_from_reference() const {
-  if (!reference_) return false;
-  const ReferenceIdentity& identity = reference_->identity();
-  const bool same =
-      identity.weights_fingerprint == model_fingerprints_.weights && identity.dtype == config_.model.dtype;
+  if (!needed_reference_) return false;
+  const bool same = starts_from(*needed_reference_);
   if (!same)
     log_.info(
         "step 0 is not checked against the reference store: the policy starts from other weights or another dtype");

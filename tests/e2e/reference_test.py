@@ -5,6 +5,7 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -228,15 +229,50 @@ def test_a_folder_for_blocks_that_cannot_be_made_is_said_before_anything_is_scor
     assert "reference.h5.parts" in done.stderr and "scored" not in done.stderr
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_training_scores_what_is_missing_at_its_start(wide_run, expected, ranks):
-    config = wide_run.config(reference={"score": "at_start"}, parallel={"data": ranks}, train={"max_steps": 2})
+AT_START = [
+    (1, {}, True),
+    (2, {}, True),
+    (2, {"model": {"recompute": "full"}}, True),
+    (1, {"reference": {"placement": "offloaded"}}, False),
+]
+
+
+@pytest.mark.parametrize(("ranks", "changes", "shares"), AT_START, ids=str)
+def test_training_scores_what_is_missing_at_its_start(wide_run, expected, ranks, changes, shares):
+    reference = {"score": "at_start"} | changes.get("reference", {})
+    config = wide_run.config(**changes | {"reference": reference}, parallel={"data": ranks}, train={"max_steps": 2})
     done = succeed("train", config, ranks=ranks)
     assert wide_run.store.read_bytes() == expected
-    assert "wrote" in done.stderr
+    assert "wrote" in done.stderr and ("scored with the policy's weights" in done.stderr) == shares
     assert abs(step_metrics(wide_run.output)[0]["loss"] - math.log(2)) < 1e-6
     done = succeed("train", config, ranks=ranks)
     assert "has every pair already" in done.stderr and "wrote" not in done.stderr
+
+
+def test_a_reference_of_its_own_scores_at_the_start_of_training(wide_run, expected, model_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    with torch.no_grad():
+        model.lm_head.weight *= 1.5
+    model.save_pretrained(other)
+    done = succeed("train", wide_run.config(model={"path": str(other)}, reference={"score": "at_start", "path": str(model_folder)},
+                                            train={"max_steps": 1}))  # fmt: skip
+    assert "policy's weights" not in done.stderr
+    assert wide_run.store.read_bytes() == expected
+
+
+OFFLOADED = [{}, {"tensor": 2}, {"pipeline": 2}, {"data": 2}]
+
+
+@pytest.mark.parametrize("parallel", OFFLOADED, ids=str)
+def test_offloaded_weights_give_the_same_bytes(run, parallel):
+    ranks = math.prod(parallel.values())
+    succeed("reference", run.config(parallel=parallel), ranks=ranks)
+    expected = run.store.read_bytes()
+    run.store.unlink()
+    succeed("reference", run.config(parallel=parallel, reference={"placement": "offloaded"}), ranks=ranks)
+    assert run.store.read_bytes() == expected
 
 
 def test_a_resumed_run_scores_new_pairs_with_the_weights_that_the_run_began_with(wide_run, expected):

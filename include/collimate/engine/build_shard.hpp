@@ -27,6 +27,9 @@ ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, co
 /// *Local.* How it computes: on the mesh's device.
 StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& mesh);
 
+/// A source's tensors, for shards. Not owned: `source`.
+ParameterLoader parameter_loader(const ModelSource& source);
+
 /// *Local.* Loads initial weights.
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options);
 

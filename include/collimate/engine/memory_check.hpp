@@ -33,9 +33,9 @@ RankMemory require_training_fits(const RunConfig& config, const ModelSpec& spec,
 /// *Local.* The sizes of all microbatches of an evaluation.
 std::vector<StreamSize> evaluation_streams(const BatchSource& source, std::int64_t eval_batch_size);
 
-/// *Collective.* Throws AgreedError where scoring or evaluation in `dtype` does not fit on a rank, for microbatches
-/// that are at most as large as any of `streams`.
-void require_forward_fits(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+/// *Collective.* Throws AgreedError where scoring or evaluation does not fit on a rank, for microbatches that are at
+/// most as large as any of `streams`.
+void require_forward_fits(const RunConfig& config, const ForwardWeights& weights, const ModelSpec& spec,
                           std::span<const StreamSize> streams, const ProcessMesh& mesh);
 
 }  // namespace collimate

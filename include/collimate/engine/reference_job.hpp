@@ -32,6 +32,8 @@ struct ReferenceJob {
   const ModelSource& model;  ///< the frozen one
   const RunData& data;
   const ReferenceIdentity& identity;
+  const ModelShard* shard =
+      nullptr;  ///< with that model's weights, where there is one already; null: loaded, and freed
 };
 
 /// *Collective.* Scores the pairs that the store lacks, block by block, each by one copy of the model, and puts the

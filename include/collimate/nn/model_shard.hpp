@@ -15,8 +15,12 @@
 
 namespace collimate {
 
-/// Gives the whole tensor of a name, in its logical shape; any dtype. The rank's part is copied out of it.
+/// Gives the whole tensor of a name, in its logical shape; any dtype. The rank's part is copied out of it at once.
 using ParameterLoader = std::function<at::Tensor(const LogicalTensor&)>;
+
+/// *Local.* This rank's part of a tensor as a stage computes with it: its own memory, in the options' dtype and on
+/// their device. Throws InvariantError if the loader gives another shape.
+at::Tensor load_part(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options);
 
 /// Which part of the model a rank holds.
 struct ShardLayout {
@@ -27,8 +31,8 @@ struct ShardLayout {
 
 class ModelShard {
  public:
-  /// Loads this rank's part of every parameter. Throws InvariantError if the loader gives another shape. *Local.* The
-  /// axis's group must outlive the shard.
+  /// Loads this rank's part of every parameter; of none where options.resident is false. Throws InvariantError if the
+  /// loader gives another shape. *Local.* The axis's group must outlive the shard.
   ModelShard(ModelSpec spec, ShardLayout layout, const ParameterLoader& loader, const StageOptions& options = {});
   /// The whole model on this rank.
   ModelShard(const ModelSpec& spec, const ParameterLoader& loader, const StageOptions& options = {});

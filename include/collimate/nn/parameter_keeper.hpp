@@ -1,6 +1,8 @@
 #pragma once
 // Who looks after a rank's parameters while stages compute: the optimizer's side, seen from the layers.
 
+#include <span>
+
 #include <ATen/core/Tensor.h>
 
 namespace collimate {
@@ -13,8 +15,9 @@ class ParameterKeeper {
   ParameterKeeper(const ParameterKeeper&) = delete;
   ParameterKeeper& operator=(const ParameterKeeper&) = delete;
 
-  /// *Local.* A forward pass is about to read a parameter: returns when its value is there.
-  virtual void wait_for_value(const at::Tensor& parameter) = 0;
+  /// *Local.* A forward pass is about to read these parameters, and none of those it waited for before: returns when
+  /// their values are there.
+  virtual void wait_for_values(std::span<const at::Tensor> parameters) = 0;
   /// *Local.* A backward pass begins that leaves nothing of its stage and microbatch for later.
   virtual void begin_gradients(int stage) = 0;
   /// *Local.* Takes a gradient, in the parameter's shape: the parameter itself keeps none.

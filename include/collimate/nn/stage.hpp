@@ -28,6 +28,7 @@ struct StageOptions {
   at::Device device = at::kCPU;       ///< Of parameters and computation.
   bool trainable = true;              ///< false: parameters take no gradient and forward keeps nothing for a backward.
   Recompute recompute = Recompute::kNone;
+  bool resident = true;  ///< false: parameters have no values but those that their keeper brings while they are read.
 };
 
 /// One stage of the pipeline on one rank of the tensor axis. Holds its parameters together with the ModelShard that

@@ -54,8 +54,14 @@ std::string text_of(const MemoryUse& use);
 /// What a rank takes in a step, by kind, and besides.
 std::string text_of(const RankMemory& memory);
 
-/// *Local.* Of one rank, for scoring and evaluation in `dtype`; see forward_memory().
-MemoryUse rank_forward_memory(const RunConfig& config, ComputeDtype dtype, const ModelSpec& spec,
+/// How the weights of passes are held that no backward pass follows.
+struct ForwardWeights {
+  ComputeDtype dtype = ComputeDtype::kFloat32;
+  bool offloaded = false;
+};
+
+/// *Local.* Of one rank, for scoring and evaluation; see forward_memory().
+MemoryUse rank_forward_memory(const RunConfig& config, const ForwardWeights& weights, const ModelSpec& spec,
                               const MeshShape& shape, int world_rank, const StreamSize& largest);
 
 }  // namespace collimate

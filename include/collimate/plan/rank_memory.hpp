@@ -23,7 +23,12 @@ struct MemoryInputs {
   Recompute recompute = Recompute::kNone;
   std::int64_t element_bytes = 4;                    ///< of parameters and activations
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
+  bool offloaded = false;                            ///< of passes that no backward pass follows
 };
+
+/// The most weights that a rank holds at a time where they are offloaded (nn/offloaded_parameters.hpp): two layers, or
+/// one and the embedding or the head. *Local.*
+std::int64_t offloaded_weight_bytes(const MemoryInputs& inputs);
 
 /// Bytes of tensors at the worst moment of passes that no backward pass follows, over streams that are at most as large
 /// as `largest`: scoring and evaluation. *Local.*

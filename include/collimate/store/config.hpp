@@ -20,11 +20,22 @@ template <>
 inline constexpr auto enum_names<ScoreTime> =
     std::to_array<EnumName<ScoreTime>>({{ScoreTime::kBeforehand, "beforehand"}, {ScoreTime::kAtStart, "at_start"}});
 
+/// Where the frozen model's weights are while it scores.
+enum class ReferencePlacement {
+  kColocated,  ///< on the device, with the policy where both are the same
+  kOffloaded   ///< in the model's files; two layers at a time are on the device
+};
+
+template <>
+inline constexpr auto enum_names<ReferencePlacement> = std::to_array<EnumName<ReferencePlacement>>(
+    {{ReferencePlacement::kColocated, "colocated"}, {ReferencePlacement::kOffloaded, "offloaded"}});
+
 struct ReferenceConfig {
   std::optional<std::string> path;    ///< a Hugging Face folder; unset: model.path
   std::optional<std::string> store;   ///< the reference store (HDF5)
   std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
   ScoreTime score = ScoreTime::kBeforehand;
+  ReferencePlacement placement = ReferencePlacement::kColocated;
   std::int64_t block_pairs = 256;  ///< pairs that are scored, and made durable, together
   std::optional<std::int64_t>
       microbatch_tokens;   ///< token budget of a stream in scoring; unset: batch.microbatch_tokens
@@ -37,6 +48,7 @@ struct ReferenceConfig {
                       field("store", &ReferenceConfig::store, Role::kOperational, FilePath{}),
                       field("dtype", &ReferenceConfig::dtype, Role::kIdentity),
                       field("score", &ReferenceConfig::score, Role::kOperational),
+                      field("placement", &ReferenceConfig::placement, Role::kOperational),
                       field("block_pairs", &ReferenceConfig::block_pairs, Role::kOperational, at_least(1)),
                       field("microbatch_tokens", &ReferenceConfig::microbatch_tokens, Role::kOperational, at_least(1)),
                       field("per_token", &ReferenceConfig::per_token, Role::kOperational)};

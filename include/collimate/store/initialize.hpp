@@ -19,6 +19,8 @@ class RandomWeights final : public ModelSource {
 
   [[nodiscard]] const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   [[nodiscard]] at::Tensor load(const std::string& name, at::ScalarType dtype) const override;
+  /// Made anew, as by `load`.
+  [[nodiscard]] at::Tensor borrow(const std::string& name) const override { return load(name, at::kFloat); }
   [[nodiscard]] Hash128 tensor_hash(const std::string& name) const override;
   [[nodiscard]] std::vector<std::string> companion_paths() const override;
 

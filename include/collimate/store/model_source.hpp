@@ -42,6 +42,9 @@ class ModelSource {
   /// A tensor of its own, on the CPU, contiguous, converted to `dtype`. *Local.* Throws InvariantError for another
   /// name.
   [[nodiscard]] virtual at::Tensor load(const std::string& name, at::ScalarType dtype) const = 0;
+  /// The tensor as it is stored, lent where the source has it in memory or mapped: to be read and copied from, as long
+  /// as the source lives. *Local.* Throws as `load`.
+  [[nodiscard]] virtual at::Tensor borrow(const std::string& name) const = 0;
   /// Hash of the bytes as stored. Reads the tensor. *Local.*
   [[nodiscard]] virtual Hash128 tensor_hash(const std::string& name) const = 0;
   /// The files that belong to the model beside config and weights: tokenizer, chat template, generation config.

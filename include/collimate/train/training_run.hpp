@@ -39,17 +39,20 @@ class TrainingRun {
  private:
   TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
 
-  void open_inputs(const std::string& config_file);
-  void open_reference(const std::string& config_file);
-  void score_reference(const ReferenceIdentity& identity) const;
+  void open_inputs();
+  void open_scored_reference(const std::string& config_file);
+  [[nodiscard]] bool policy_can_score(const std::optional<Checkpoint>& checkpoint) const;
+  void score_reference(const ModelSource& model, const ModelShard* shard, const std::string& config_file);
   void log_memory() const;
   std::optional<Checkpoint> claim_output(const TrainRequest& request);
-  void build_policy(const std::optional<Checkpoint>& checkpoint);
+  [[nodiscard]] ModelShard load_shard(const std::optional<Checkpoint>& checkpoint) const;
+  void build_policy(const std::optional<Checkpoint>& checkpoint, const std::string& config_file);
   void start_trace();
   void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] CheckpointState checkpoint_identity() const;
   [[nodiscard]] std::vector<std::unique_ptr<Observer>> build_observers(std::int64_t resumed_step) const;
+  [[nodiscard]] bool starts_from(const ReferenceIdentity& reference) const;
   [[nodiscard]] bool starts_from_reference() const;
 
   RunConfig config_;
@@ -61,6 +64,7 @@ class TrainingRun {
   std::optional<RunData> data_;
   RankMemory planned_memory_;
   MemoryMeter meter_;  // before all that it counts
+  std::optional<ReferenceIdentity> needed_reference_;
   std::optional<ReferenceStore> reference_;
   std::optional<OutputFolder> output_;
   std::optional<TraceRecorder> trace_;

@@ -2,6 +2,7 @@
 // and optimizer state alone.
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/memory_meter.hpp"
 #include "collimate/engine/model_pass.hpp"
+#include "collimate/nn/offloaded_parameters.hpp"
 #include "collimate/plan/job_memory.hpp"
 #include "layouts.hpp"
 #include "support/mpi_world.hpp"
@@ -88,46 +90,111 @@ TEST(MemoryTest, a_step_takes_what_the_plan_says_on_every_rank) {
   }
 }
 
+StreamSize largest_of(const std::vector<MicroBatch>& microbatches) {
+  StreamSize largest;
+  for (const MicroBatch& microbatch : microbatches) {
+    const StreamSize size = stream_size(microbatch);
+    largest.num_stream_tokens = std::max(largest.num_stream_tokens, size.num_stream_tokens);
+    largest.num_labelled_rows = std::max(largest.num_labelled_rows, size.num_labelled_rows);
+    largest.longest_segment = std::max(largest.longest_segment, size.longest_segment);
+  }
+  return largest;
+}
+
+// Some pairs through a layout's model, without a backward pass.
+class ForwardRun {
+ public:
+  ForwardRun(const Layout& layout, const test::LayoutData& data)
+      : layout_(layout),
+        mesh_(environment(), environment(), mesh_shape(layout.parallel(), environment().world_size())),
+        spec_(layout.spec()) {
+    const BatchSource source(data.dataset,
+                             packing_options({.microbatch_tokens = 1500}, mesh_.shape(), spec_, Responses::kBoth),
+                             mesh_.coordinate().dp_rank);
+    microbatches_ = source.read_all(source.plan(std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5}));
+  }
+
+  [[nodiscard]] ModelShard make_shard(const ParameterLoader& loader, bool resident) const {
+    StageOptions options = stage_options(layout_.dtype, ShardUse::kForwardOnly, mesh_);
+    options.resident = resident;
+    return {spec_, shard_layout(layout_.parallel(), spec_, mesh_), loader, options};
+  }
+  // Log-probs of all responses, on ranks that have them.
+  [[nodiscard]] std::vector<at::Tensor> evaluate(const ModelShard& shard) const {
+    std::vector<at::Tensor> sums;
+    ModelPass(shard, mesh_, layout_.parallel()).evaluate(microbatches_, [&](std::size_t, const ResponseLogProbs& own) {
+      sums.push_back(own.sums);
+      return at::Tensor();
+    });
+    return sums;
+  }
+  [[nodiscard]] MemoryUse planned(const ModelShard& shard, bool offloaded) const {
+    return forward_memory({.spec = spec_,
+                           .layout = shard.layout().pipeline,
+                           .parallel = layout_.parallel(),
+                           .shape = mesh_.shape(),
+                           .place = mesh_.coordinate(),
+                           .element_bytes = static_cast<std::int64_t>(c10::elementSize(shard.options().dtype)),
+                           .offloaded = offloaded},
+                          largest_of(microbatches_));
+  }
+  [[nodiscard]] std::string describe(const MemoryUse& expected, std::int64_t measured) const {
+    return fmt::format("rank {} of {}: expected {} ({}), measured {}", environment().world_rank(), layout_.name(),
+                       expected.total(), text_of(expected), measured);
+  }
+  [[nodiscard]] const ModelSpec& spec() const { return spec_; }
+  [[nodiscard]] c10::Device device() const { return mesh_.device(); }
+
+ private:
+  Layout layout_;
+  ProcessMesh mesh_;
+  ModelSpec spec_;
+  std::vector<MicroBatch> microbatches_;
+};
+
 TEST(MemoryTest, a_pass_without_a_backward_pass_takes_what_the_plan_says) {
   const TemporaryFolder folder;
   const test::LayoutData data = test::make_layout_data(folder.path().string(), 260);
   for (const Layout& some : layouts_of(environment().world_size())) {
     if (some.recompute != Recompute::kNone) continue;
-    const Layout layout = wide(some);
-    const ParallelConfig parallel = layout.parallel();
-    ProcessMesh mesh(environment(), environment(), mesh_shape(parallel, environment().world_size()));
-    const ModelSpec spec = layout.spec();
-    MemoryMeter meter(mesh.device());
-    const StageOptions options = stage_options(layout.dtype, ShardUse::kForwardOnly, mesh);
-    const ModelShard shard(spec, shard_layout(parallel, spec, mesh), test::random_weights(3), options);
-    ModelPass pass(shard, mesh, parallel);
-    const BatchSource source(data.dataset,
-                             packing_options({.microbatch_tokens = 1500}, mesh.shape(), spec, Responses::kBoth),
-                             mesh.coordinate().dp_rank);
-    const std::vector<MicroBatch> microbatches =
-        source.read_all(source.plan(std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5}));
-    StreamSize largest;
-    for (const MicroBatch& microbatch : microbatches) {
-      const StreamSize size = stream_size(microbatch);
-      largest.num_stream_tokens = std::max(largest.num_stream_tokens, size.num_stream_tokens);
-      largest.num_labelled_rows = std::max(largest.num_labelled_rows, size.num_labelled_rows);
-      largest.longest_segment = std::max(largest.longest_segment, size.longest_segment);
-    }
+    const ForwardRun run(wide(some), data);
+    MemoryMeter meter(run.device());
+    const ModelShard shard = run.make_shard(test::random_weights(3), true);
     meter.restart_peak();
-    pass.evaluate(microbatches, [](std::size_t, const ResponseLogProbs&) { return at::Tensor(); });
-    const MemoryUse expected =
-        forward_memory({.spec = spec,
-                        .layout = shard.layout().pipeline,
-                        .parallel = parallel,
-                        .shape = mesh.shape(),
-                        .place = mesh.coordinate(),
-                        .element_bytes = static_cast<std::int64_t>(c10::elementSize(options.dtype))},
-                       largest);
+    static_cast<void>(run.evaluate(shard));
+    const MemoryUse expected = run.planned(shard, false);
     // Whether a message is still on its way when the next one comes is chance: the plan counts it.
-    const std::string what = fmt::format("rank {} of {}: expected {} ({}), measured {}", environment().world_rank(),
-                                         layout.name(), expected.total(), text_of(expected), meter.peak_bytes());
+    const std::string what = run.describe(expected, meter.peak_bytes());
     EXPECT_GE(ratio(expected.total(), meter.peak_bytes()), 1.0 - kTolerance) << what;
     EXPECT_LE(ratio(expected.total(), meter.peak_bytes()), 1.0 + 2.5 * kTolerance) << what;
+  }
+}
+
+// Whole tensors in the host's memory, as a mapped file has them.
+ParameterLoader host_weights(const ModelSpec& spec) {
+  std::map<std::string, at::Tensor> weights;
+  const ParameterLoader random = test::random_weights(3);
+  for (const LogicalTensor& tensor : logical_tensors(spec)) weights.emplace(tensor.name, random(tensor));
+  return [weights = std::move(weights)](const LogicalTensor& tensor) { return weights.at(tensor.name); };
+}
+
+TEST(MemoryTest, offloaded_weights_take_two_layers_and_give_the_same_bits) {
+  const TemporaryFolder folder;
+  const test::LayoutData data = test::make_layout_data(folder.path().string(), 260);
+  for (const Layout& some : layouts_of(environment().world_size())) {
+    if (some.recompute != Recompute::kNone) continue;
+    const ForwardRun run(wide(some), data);
+    const ParameterLoader weights = host_weights(run.spec());
+    const std::vector<at::Tensor> expected_sums = run.evaluate(run.make_shard(weights, true));
+    MemoryMeter meter(run.device());
+    ModelShard shard = run.make_shard(weights, false);
+    const OffloadedParameters offloaded(shard, weights);
+    static_cast<void>(run.evaluate(shard));  // from the second pass on layers come in ahead
+    const std::vector<at::Tensor> sums = run.evaluate(shard);
+    const MemoryUse bound = run.planned(shard, true);
+    EXPECT_LE(ratio(meter.peak_bytes(), bound.total()), 1.0 + kTolerance) << run.describe(bound, meter.peak_bytes());
+    ASSERT_EQ(sums.size(), expected_sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_TRUE(sums[i].equal(expected_sums[i]));
   }
 }
 
