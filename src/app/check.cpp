@@ -15,6 +15,7 @@
 #include "collimate/mesh/mesh_shape.hpp"
 #include "collimate/model/cost.hpp"
 #include "collimate/objective/loss.hpp"
+#include "collimate/store/weights_fingerprint.hpp"
 #include "collimate/train/trainer.hpp"
 #include "memory_table.hpp"
 #include "verbs.hpp"
@@ -42,7 +43,7 @@ std::string store_state(const RunConfig& config, const ModelSource& reference, c
   const std::string command = fmt::format("collimate reference {}", config_file);
   if (!std::filesystem::exists(path)) return fmt::format("{} does not exist yet; make it with: {}", path, command);
   const ReferenceStore store = ReferenceStore::open(path);
-  const ModelFingerprints fingerprints{.weights = reference.weights_fingerprint().hex(),
+  const ModelFingerprints fingerprints{.weights = weights_fingerprint(reference),
                                        .config = reference.config_fingerprint().hex()};
   require_same_identity(store.identity(), reference_identity(config, fingerprints, data.train), path);
   const std::size_t num_missing = store.missing(all_pair_ids(data)).size();

@@ -6,6 +6,7 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
+#include "collimate/store/weights_fingerprint.hpp"
 
 namespace collimate {
 
@@ -99,12 +100,7 @@ ModelConfig reference_model(const RunConfig& config) {
 }
 
 ModelFingerprints model_fingerprints(const ModelSource& model, Communicator& world) {
-  ModelFingerprints fingerprints{.weights = {}, .config = model.config_fingerprint().hex()};
-  run_agreed(world, [&] {
-    if (world.rank() == 0) fingerprints.weights = model.weights_fingerprint().hex();
-  });
-  world.broadcast_bytes(fingerprints.weights, 0);
-  return fingerprints;
+  return {.weights = weights_fingerprint(model, world), .config = model.config_fingerprint().hex()};
 }
 
 ReferenceIdentity reference_identity(const RunConfig& config, const ModelFingerprints& reference,

@@ -62,8 +62,11 @@ at::Tensor RandomWeights::load(const std::string& name, at::ScalarType dtype) co
   return tensor.to(dtype);
 }
 
-Hash128 RandomWeights::tensor_hash(const std::string& name) const {
-  return hash_bytes(detail::bytes_of(load(name, at::kFloat)));
+// One after the other: each is made with all threads, and only one is in memory.
+std::vector<Hash128> RandomWeights::tensor_hashes(std::span<const std::size_t> chosen) const {
+  std::vector<Hash128> hashes;
+  for (const std::size_t i : chosen) hashes.push_back(hash_bytes(detail::bytes_of(load(tensors_[i].name, at::kFloat))));
+  return hashes;
 }
 
 std::vector<std::string> RandomWeights::companion_paths() const {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "checksum.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/base/hash.hpp"
 #include "collimate/io/input_file.hpp"
@@ -14,18 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "collimate.checkpoint";
-constexpr std::int64_t kFormatVersion = 1;
-constexpr std::string_view kChecksumKey = "\"checksum\": \"";
-constexpr std::string_view kNoChecksum = "00000000000000000000000000000000";
-
-/// `text` with `checksum` in the place of the first checksum. The key stands before anything that a run may name
-/// freely.
-std::string with_checksum(std::string text, std::string_view checksum) {
-  const auto place = text.find(kChecksumKey);
-  if (place == std::string::npos || text.size() < place + kChecksumKey.size() + kNoChecksum.size()) return text;
-  return text.replace(place + kChecksumKey.size(), kNoChecksum.size(), checksum);
-}
+constexpr const char* kManifestFormat = "collimate.checkpoint";
+constexpr std::int64_t kManifestFormatVersion = 1;
 
 nlohmann::ordered_json tensor_json(const TensorInfo& tensor, const std::string& group) {
   return {{"name", tensor.name},
@@ -55,12 +46,12 @@ Manifest manifest_of(const nlohmann::json& json) {
 }
 
 void require_format(const std::string& path, const nlohmann::json& json) {
-  const bool is_ours = json.is_object() && json.value("format", nlohmann::json()) == kFormat;
-  if (!is_ours) throw InputError(fmt::format("{}: is not the manifest of a checkpoint ({})", path, kFormat));
+  const bool is_ours = json.is_object() && json.value("format", nlohmann::json()) == kManifestFormat;
+  if (!is_ours) throw InputError(fmt::format("{}: is not the manifest of a checkpoint ({})", path, kManifestFormat));
   const nlohmann::json version = json.value("format_version", nlohmann::json());
-  if (version != kFormatVersion) {
+  if (version != kManifestFormatVersion) {
     throw InputError(fmt::format("{}: format_version is {}; this version of collimate reads {}", path, version.dump(),
-                                 kFormatVersion));
+                                 kManifestFormatVersion));
   }
 }
 
@@ -87,8 +78,8 @@ std::string render_manifest(const Manifest& manifest) {
     files.push_back({{"group", file.group}, {"bytes", file.num_bytes}, {"xxh3_128", file.hash}});
     for (const TensorInfo& tensor : file.tensors) tensors.push_back(tensor_json(tensor, file.group));
   }
-  const nlohmann::ordered_json json = {{"format", kFormat},
-                                       {"format_version", kFormatVersion},
+  const nlohmann::ordered_json json = {{"format", kManifestFormat},
+                                       {"format_version", kManifestFormatVersion},
                                        {"checksum", kNoChecksum},
                                        {"step", manifest.state.step},
                                        {"trainer_state", manifest.state.trainer_state},
@@ -98,7 +89,7 @@ std::string render_manifest(const Manifest& manifest) {
                                        {"tensors", tensors}};
   // Paths in the configuration need not be UTF-8.
   const std::string text = json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return with_checksum(text, hash_text(text).hex());
+  return sealed(text);
 }
 
 Manifest read_manifest(const std::string& folder) {

@@ -4,11 +4,13 @@
 #include <array>
 #include <filesystem>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "byte_shares.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/io/input_file.hpp"
 #include "collimate/model/logical_tensor.hpp"
@@ -110,7 +112,25 @@ at::Tensor ModelFolder::load(const std::string& name, at::ScalarType dtype) cons
 
 at::Tensor ModelFolder::borrow(const std::string& name) const { return detail::tensor_on(view(name)); }
 
-Hash128 ModelFolder::tensor_hash(const std::string& name) const { return hash_bytes(view(name).bytes); }
+std::vector<Hash128> ModelFolder::tensor_hashes(std::span<const std::size_t> chosen) const {
+  const int num_threads = at::get_num_threads();
+  const auto shares = detail::byte_shares(tensors_, chosen, num_threads);
+  std::vector<Hash128> hashes(chosen.size());
+  at::parallel_for(0, num_threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t share = begin; share < end; ++share) {
+      for (const std::size_t i : shares[static_cast<std::size_t>(share)]) {
+        hashes[i] = hash_bytes(view(tensors_[chosen[i]].name).bytes);
+      }
+    }
+  });
+  return hashes;
+}
+
+std::optional<FingerprintCache> ModelFolder::fingerprint_cache() const {
+  std::vector<WeightFile> files;
+  for (const SafetensorsFile& file : files_) files.push_back({.path = file.path(), .state = file.state()});
+  return FingerprintCache(path_, tensor_list_hash().hex(), std::move(files));
+}
 
 std::vector<std::string> ModelFolder::companion_paths() const {
   std::vector<std::string> paths;

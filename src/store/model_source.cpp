@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -52,9 +53,18 @@ ModelSource::ModelSource(std::string config_path)
       spec_(parse_model_config(config_text_, config_path_)) {}
 
 Hash128 ModelSource::weights_fingerprint() const {
-  std::vector<TensorHash> hashes;
-  for (const TensorInfo& info : tensors()) hashes.push_back({info, tensor_hash(info.name)});
-  return combine_tensor_hashes(hashes);
+  std::vector<std::size_t> all(tensors().size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const std::vector<Hash128> hashes = tensor_hashes(all);
+  std::vector<TensorHash> tensors_with_hashes;
+  for (std::size_t i = 0; i < all.size(); ++i) tensors_with_hashes.push_back({tensors()[i], hashes[i]});
+  return combine_tensor_hashes(tensors_with_hashes);
+}
+
+Hash128 ModelSource::tensor_list_hash() const {
+  std::vector<TensorHash> without_content;
+  for (const TensorInfo& info : tensors()) without_content.push_back({info, Hash128()});
+  return combine_tensor_hashes(without_content);
 }
 
 Hash128 ModelSource::config_fingerprint() const {

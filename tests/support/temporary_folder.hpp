@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace collimate {
@@ -45,6 +46,19 @@ inline void write_bytes(const std::filesystem::path& path, std::string_view byte
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!file.flush()) throw std::runtime_error("cannot be written: " + path.string());
+}
+
+/// Waits until a change of the file would bear another time than its last one: clocks of file systems are coarse.
+inline void wait_for_clock_tick(const std::filesystem::path& path) {
+  const auto changed = [](const std::filesystem::path& of) {
+    struct stat status = {};
+    if (::stat(of.c_str(), &status) != 0) throw std::runtime_error("cannot be asked: " + of.string());
+    return std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+  };
+  const std::filesystem::path probe = path.string() + ".tick";
+  do write_bytes(probe, "");
+  while (changed(probe) <= changed(path));
+  std::filesystem::remove(probe);
 }
 
 /// Inverts all bits of one byte, in place.

@@ -41,7 +41,8 @@ struct ModelFingerprints {
   bool operator==(const ModelFingerprints&) const = default;
 };
 
-/// *Collective.* Rank 0 reads the weights, all ranks get the result.
+/// *Collective.* The weights are read by all ranks together, or not at all where the folder's cache knows them
+/// (store/weights_fingerprint.hpp). Throws AgreedError.
 ModelFingerprints model_fingerprints(const ModelSource& model, Communicator& world);
 
 /// What the rows of this run's reference store depend on.

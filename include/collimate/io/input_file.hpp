@@ -1,7 +1,8 @@
 #pragma once
-// Reading existing files: small ones as text or JSON, large ones mapped.
+// Reading existing files: small ones as text or JSON, large ones mapped; and what the file system says of them.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,20 @@ std::optional<std::string> find_text_file(const std::string& path);
 /// column.
 nlohmann::json parse_json(std::string_view text, const std::string& file);
 
+/// What changes with a file's content: any write sets the time of change, which no program can set back. Times are
+/// nanoseconds since 1970 by the clock of the file system.
+struct FileState {
+  std::uint64_t num_bytes = 0;
+  std::int64_t modified_ns = 0;
+  std::int64_t changed_ns = 0;
+  std::uint64_t inode = 0;
+
+  bool operator==(const FileState&) const = default;
+};
+
+/// The state of what `path` leads to now, links followed; nullopt where there is nothing that can be asked. *Local.*
+std::optional<FileState> find_file_state(const std::string& path);
+
 struct MappingTraits {
   struct Raw {
     void* address = nullptr;
@@ -40,11 +55,14 @@ class MappedFile {
   explicit MappedFile(std::string path);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// As the file was when it was opened, before any byte was read.
+  [[nodiscard]] const FileState& state() const noexcept { return state_; }
   /// Valid as long as this object.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
 
  private:
   std::string path_;
+  FileState state_;
   UniqueHandle<MappingTraits> mapping_;
 };
 

@@ -65,6 +65,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(std::string path);
 
   [[nodiscard]] const std::string& path() const noexcept { return file_.path(); }
+  /// As the file was when it was opened.
+  [[nodiscard]] const FileState& state() const noexcept { return file_.state(); }
   /// The whole file, header included.
   [[nodiscard]] std::span<const std::byte> file_bytes() const noexcept { return file_.bytes(); }
   /// In the order of their bytes.

@@ -4,6 +4,7 @@
 // number of threads and any layout.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ class RandomWeights final : public ModelSource {
   [[nodiscard]] at::Tensor load(const std::string& name, at::ScalarType dtype) const override;
   /// Made anew, as by `load`.
   [[nodiscard]] at::Tensor borrow(const std::string& name) const override { return load(name, at::kFloat); }
-  [[nodiscard]] Hash128 tensor_hash(const std::string& name) const override;
+  [[nodiscard]] std::vector<Hash128> tensor_hashes(std::span<const std::size_t> chosen) const override;
   [[nodiscard]] std::vector<std::string> companion_paths() const override;
 
  private:

@@ -24,7 +24,8 @@ class ModelFolder final : public ModelSource {
   [[nodiscard]] const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   [[nodiscard]] at::Tensor load(const std::string& name, at::ScalarType dtype) const override;
   [[nodiscard]] at::Tensor borrow(const std::string& name) const override;
-  [[nodiscard]] Hash128 tensor_hash(const std::string& name) const override;
+  [[nodiscard]] std::vector<Hash128> tensor_hashes(std::span<const std::size_t> chosen) const override;
+  [[nodiscard]] std::optional<FingerprintCache> fingerprint_cache() const override;
   [[nodiscard]] std::vector<std::string> companion_paths() const override;
 
  private:

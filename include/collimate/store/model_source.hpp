@@ -15,6 +15,7 @@
 #include "collimate/io/safetensors.hpp"
 #include "collimate/model/config.hpp"
 #include "collimate/model/spec.hpp"
+#include "collimate/store/fingerprint_cache.hpp"
 
 namespace collimate {
 
@@ -45,13 +46,19 @@ class ModelSource {
   /// The tensor as it is stored, lent where the source has it in memory or mapped: to be read and copied from, as long
   /// as the source lives. *Local.* Throws as `load`.
   [[nodiscard]] virtual at::Tensor borrow(const std::string& name) const = 0;
-  /// Hash of the bytes as stored. Reads the tensor. *Local.*
-  [[nodiscard]] virtual Hash128 tensor_hash(const std::string& name) const = 0;
+  /// Hashes of the bytes as stored: tensors()[i] for each i of `chosen`, in its order. Reads these tensors, with all
+  /// threads. *Local.*
+  [[nodiscard]] virtual std::vector<Hash128> tensor_hashes(std::span<const std::size_t> chosen) const = 0;
+  /// Where the fingerprint is kept from job to job; nullopt for weights that are not files. *Local.*
+  [[nodiscard]] virtual std::optional<FingerprintCache> fingerprint_cache() const { return std::nullopt; }
   /// The files that belong to the model beside config and weights: tokenizer, chat template, generation config.
   [[nodiscard]] virtual std::vector<std::string> companion_paths() const = 0;
 
-  /// combine_tensor_hashes over all tensors. Reads all weights once. *Local.*
+  /// combine_tensor_hashes over all tensors. Reads all weights once, whatever a cache says; weights_fingerprint.hpp has
+  /// what need not. *Local.*
   [[nodiscard]] Hash128 weights_fingerprint() const;
+  /// Hash of the tensors' names, dtypes and shapes. Reads no weights.
+  [[nodiscard]] Hash128 tensor_list_hash() const;
   /// XXH3-128 of config.json's canonical form (sorted keys, no spaces) without what does not change the computation:
   /// dtype, torch_dtype, transformers_version, _name_or_path, use_cache.
   [[nodiscard]] Hash128 config_fingerprint() const;
