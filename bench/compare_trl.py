@@ -6,18 +6,16 @@ warming up do not count. Needs build/release/bin/collimate; makes an environment
 """
 
 import argparse
-import hashlib
 import json
 import statistics
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from program import LEARNING_RATE, NUM_CORES, ROOT, call, prepare, require_collimate, train
+from program import LEARNING_RATE, NUM_CORES, ROOT, find_fastest, prepare, require_collimate, train
+from trl_program import run_trl, set_up_trl
 
 WORK = ROOT / "build/bench-trl"
-TRL_VENV = ROOT / "build/trl-venv"
 BATCH_SIZE = 16
 
 
@@ -49,23 +47,13 @@ def collimate(num_ranks: int, microbatch_tokens: int) -> Contender:
 
 
 def trl(num_processes: int, pairs_per_pass: int, compiled: bool = False) -> Contender:
-    num_threads = NUM_CORES // num_processes
-
     def run(num_steps: int) -> Timing:
-        python = [TRL_VENV / "bin/python"]
-        if num_processes > 1:
-            python += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", num_processes]
-        output = WORK / "trl.json"
-        output.unlink(missing_ok=True)
-        options = {"model": WORK / "model", "preferences": WORK / "pairs.h5", "output": output}
-        options |= {"num-steps": num_steps, "batch-size": BATCH_SIZE}
-        options |= {"pairs-per-pass": pairs_per_pass, "learning-rate": LEARNING_RATE}
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        command = [*python, ROOT / "bench/trl_dpo.py", *words, *(["--compile"] if compiled else [])]
-        call(command, num_threads, HF_HUB_OFFLINE="1", HF_HOME=str(WORK / "hugging-face"))
-        return Timing(**json.loads(output.read_text()))
+        options = {"num-steps": num_steps, "batch-size": BATCH_SIZE, "pairs-per-pass": pairs_per_pass}
+        options |= {"learning-rate": LEARNING_RATE, **({"compile": None} if compiled else {})}
+        return Timing(**run_trl("trl_dpo.py", WORK, num_processes, options))
 
     compile_note = ", torch.compile" if compiled else ""
+    num_threads = NUM_CORES // num_processes
     name = f"TRL, {num_processes} process(es) x {num_threads} thread(s), {pairs_per_pass} pairs a pass{compile_note}"
     return Contender(name, run)
 
@@ -79,29 +67,9 @@ def contenders(quick: bool) -> tuple[list[Contender], list[Contender]]:
     return ours, [*theirs, trl(1, 8), trl(1, 2, compiled=True)]
 
 
-def set_up_trl() -> None:
-    requirements = ROOT / "bench/requirements-trl.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    stamp = TRL_VENV / ".stamp"
-    if stamp.is_file() and stamp.read_text() == digest:
-        return
-    print("installing TRL into build/trl-venv", flush=True)
-    call([sys.executable, "-m", "venv", "--clear", TRL_VENV])
-    call([TRL_VENV / "bin/python", "-m", "pip", "install", "--quiet", "--requirement", requirements])
-    stamp.write_text(digest)
-
-
-def find_fastest(candidates: list[Contender]) -> Contender:
-    """By the better of two steps after one of warming up; a setting that fails is told and left out."""
-    speeds = {}
-    for candidate in candidates:
-        try:
-            speeds[candidate] = max(candidate.run(3).pairs_per_second(1))
-        except SystemExit as failure:
-            print(f"  failed          {candidate.name}: {str(failure).strip().splitlines()[-1]}", flush=True)
-            continue
-        print(f"  {speeds[candidate]:6.2f} pairs/s  {candidate.name}", flush=True)
-    return max(speeds, key=speeds.__getitem__)
+def speed_at_first(candidate: Contender) -> float:
+    """The better of two steps after one of warming up."""
+    return max(candidate.run(3).pairs_per_second(1))
 
 
 def measure(finalists: list[Contender], num_rounds: int, num_steps: int, num_warmup: int) -> dict[str, float]:
@@ -132,7 +100,7 @@ def main() -> None:
     set_up_trl()
     prepare(WORK, BATCH_SIZE)
     print("settings:", flush=True)
-    ours, theirs = map(find_fastest, contenders(options.quick))
+    ours, theirs = (find_fastest(candidates, speed_at_first) for candidates in contenders(options.quick))
     print("the fastest, in turns:", flush=True)
     medians = measure([ours, theirs], options.rounds, options.steps, options.warmup)
     ratio = medians[ours.name] / medians[theirs.name]

@@ -5,7 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from trl_workload import write_model, write_text
 
@@ -16,25 +19,57 @@ NUM_PAIRS = 512
 LEARNING_RATE = 1e-5
 
 
-def call(command: list[object], num_threads: int = NUM_CORES, **environment: str) -> None:
-    """Runs a program quietly; what it said is shown when it fails."""
+Candidate = TypeVar("Candidate")  # anything with a name
+Lines = list[tuple[float, str]]  # what a program said, each with the time when it came
+
+
+def call(command: list[object], num_threads: int = NUM_CORES, **environment: str) -> Lines:
+    """Runs a program quietly and gives what it said, which is shown when it fails."""
+    words = [str(word) for word in command]
     variables = {**os.environ, "OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "false", **environment}
-    done = subprocess.run([str(word) for word in command], env=variables, text=True, capture_output=True, cwd=ROOT)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with exit code {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    with subprocess.Popen(words, env=variables, cwd=ROOT, **streams) as process:
+        lines = [(time.perf_counter(), line.rstrip("\n")) for line in process.stdout]
+    if process.returncode != 0:
+        said = "\n".join(line for _, line in lines)
+        sys.exit(f"{command[0]} failed with exit code {process.returncode}:\n{said[-6000:]}")
+    return lines
+
+
+def run_ranks(num_ranks: int, command: list[object], settings: dict[str, object] | None = None) -> Lines:
+    """As `call`, a program of ours with these keys set; all cores are in use."""
+    options = [word for key, value in (settings or {}).items() for word in ("--set", f"{key}={value}")]
+    return call([ROOT / "launch/mpirun", "-n", num_ranks, *command, *options], NUM_CORES // num_ranks)
+
+
+def require_program(program: Path, target: str) -> None:
+    if not program.is_file():
+        sys.exit(f"{program}: missing: build it with cmake --build build/release --target {target}")
 
 
 def require_collimate() -> None:
-    if not COLLIMATE.is_file():
-        sys.exit(f"{COLLIMATE}: missing: build it with cmake --build --preset release")
+    require_program(COLLIMATE, "collimate")
 
 
-def prepare(work: Path, batch_size: int) -> None:
-    """Makes the folder anew, with model, pairs.h5, reference scores and run.yaml."""
+def find_fastest(candidates: list[Candidate], speed_of: Callable[[Candidate], float]) -> Candidate:
+    """By its pairs a second; a setting that fails is told and left out."""
+    speeds = {}
+    for candidate in candidates:
+        try:
+            speeds[candidate] = speed_of(candidate)
+        except SystemExit as failure:
+            print(f"  failed          {candidate.name}: {str(failure).strip().splitlines()[-1]}", flush=True)
+            continue
+        print(f"  {speeds[candidate]:6.2f} pairs/s  {candidate.name}", flush=True)
+    return max(speeds, key=speeds.__getitem__)
+
+
+def write_inputs(work: Path, batch_size: int, num_pairs: int = NUM_PAIRS) -> None:
+    """Makes the folder anew, with model, pairs.h5 and run.yaml."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     write_model(work / "model")
-    write_text(work / "pairs.jsonl", NUM_PAIRS)
+    write_text(work / "pairs.jsonl", num_pairs)
     tokenizer = ROOT / "tools/tokenize_preferences.py"
     call([sys.executable, tokenizer, "--model", work / "model", "--input", work / "pairs.jsonl", "--output",
           work / "pairs.h5", "--max-length", 1024])  # fmt: skip
@@ -48,14 +83,17 @@ optimizer: {{learning_rate: {LEARNING_RATE}, lr_scheduler_type: constant, warmup
 checkpoint: {{save_steps: 1000000}}
 output: {{directory: {work}/run}}
 """)
-    call([ROOT / "launch/mpirun", "-n", NUM_CORES, COLLIMATE, "reference", work / "run.yaml"], 1)
+
+
+def prepare(work: Path, batch_size: int) -> None:
+    """Makes the folder anew, with all of that and the reference scores."""
+    write_inputs(work, batch_size)
+    run_ranks(NUM_CORES, [COLLIMATE, "reference", work / "run.yaml"])
 
 
 def train(work: Path, num_ranks: int, settings: dict[str, object]) -> list[dict]:
-    """The metrics of each step of a fresh run of run.yaml with these keys set; all cores are in use."""
+    """The metrics of each step of a fresh run of run.yaml with these keys set."""
     shutil.rmtree(work / "run", ignore_errors=True)
-    options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    command = [ROOT / "launch/mpirun", "-n", num_ranks, COLLIMATE, "train", work / "run.yaml", *options]
-    call(command, NUM_CORES // num_ranks)
+    run_ranks(num_ranks, [COLLIMATE, "train", work / "run.yaml"], settings)
     lines = [json.loads(line) for line in (work / "run/metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if "pairs_per_second" in line]

@@ -62,16 +62,22 @@ def read_pairs(path: Path, num_pairs: int) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def settings(options: argparse.Namespace, num_processes: int) -> DPOConfig:
+def make_settings(output: Path, **others) -> DPOConfig:
     """What makes TRL slower without changing the result is off: gradient checkpointing, checkpoints, progress bar."""
     return DPOConfig(
-        output_dir=str(options.output.with_suffix(".run")), use_cpu=True, bf16=False, seed=0,
-        per_device_train_batch_size=options.pairs_per_pass,
+        output_dir=str(output.with_suffix(".run")), use_cpu=True, bf16=False, seed=0, max_length=None,
+        precompute_ref_log_probs=True, gradient_checkpointing=False, dataloader_pin_memory=False, save_strategy="no",
+        report_to=[], disable_tqdm=True, **others,
+    )  # fmt: skip
+
+
+def training_settings(options: argparse.Namespace, num_processes: int) -> DPOConfig:
+    return make_settings(
+        options.output, per_device_train_batch_size=options.pairs_per_pass,
         gradient_accumulation_steps=options.batch_size // (options.pairs_per_pass * num_processes),
-        max_steps=options.num_steps, max_length=None, precompute_ref_log_probs=True, precompute_ref_batch_size=4,
-        gradient_checkpointing=False, dataloader_pin_memory=False, save_strategy="no", report_to=[], disable_tqdm=True,
-        logging_strategy="steps", logging_steps=1, learning_rate=options.learning_rate, lr_scheduler_type="constant",
-        weight_decay=0.0, max_grad_norm=1.0, beta=0.1, torch_compile=options.compile,
+        max_steps=options.num_steps, precompute_ref_batch_size=4, logging_strategy="steps", logging_steps=1,
+        learning_rate=options.learning_rate, lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0,
+        beta=0.1, torch_compile=options.compile,
     )  # fmt: skip
 
 
@@ -92,7 +98,7 @@ def main() -> None:
     recorder = Recorder()
     trainer = TokenizedDPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32),
-        args=settings(options, num_processes),
+        args=training_settings(options, num_processes),
         train_dataset=read_pairs(options.preferences, options.num_steps * options.batch_size),
         processing_class=AutoTokenizer.from_pretrained(options.model),
         callbacks=[recorder],
