@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from jobs import BINARY, collimate, refuse, succeed
+from jobs import BINARY, collimate, in_private_mount, refuse, succeed
 from model_folders import VOCAB_SIZE, make_llama, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
 from safetensors.torch import load_file, save_file
@@ -198,41 +198,7 @@ def test_label_that_is_no_probability(run, label):
     refuse("train", run.config(), says=["train.h5", "pair 7", "label"])
 
 
-# --- reference store -------------------------------------------------------------------------------------------------
-
-
-def test_missing_store_names_the_command(run):
-    refuse("train", run.config(), says=["reference.h5", "collimate reference", "run.yaml"])
-
-
-def test_store_of_other_weights(scored_run):
-    other = make_llama(scored_run.folder / "other", seed=2)
-    scored_run.sections["model"]["path"] = str(other)
-    refuse("train", scored_run.config(), says=["reference.h5", "weights"])
-    refuse("reference", scored_run.config(), says=["reference.h5", "weights"])
-
-
-def test_store_with_a_missing_row_names_the_command(scored_run):
-    extra = random_pairs(24, VOCAB_SIZE, seed=1) + [Pair([3], [4], [5])]
-    spoilt(scored_run, extra)
-    refuse("train", scored_run.config(), says=["reference.h5", "1 of the pairs", "collimate reference"])
-
-
-def test_store_with_a_flipped_byte(scored_run):
-    with h5py.File(scored_run.store) as store:
-        place = store["chosen_logps"].id.get_chunk_info(0).byte_offset
-    content = bytearray(scored_run.store.read_bytes())
-    content[place + 5] ^= 1
-    scored_run.store.write_bytes(content)
-    refuse("train", scored_run.config(), says=["reference.h5"])
-
-
 # --- output ----------------------------------------------------------------------------------------------------------
-
-
-def in_private_mount(script: str) -> subprocess.CompletedProcess:
-    """Runs a shell script in its own mount namespace: root is stopped by a read-only file system only."""
-    return subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(("verb", "key"), [("train", "output.directory"), ("reference", "reference.store")])
@@ -242,7 +208,7 @@ def test_unwritable_output(scored_run, verb, key):
     target = folder / ("out" if verb == "train" else "reference.h5")
     config = scored_run.config()
     done = in_private_mount(
-        f"mount -t tmpfs -o ro tmpfs {folder} && export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 && "
+        f"mount -t tmpfs -o ro tmpfs {folder} && "
         f"{BINARY} {verb} {config} --set {key}={target}"
     )
     assert done.returncode == 2, done.stderr
@@ -254,7 +220,7 @@ def test_full_disk_fails_loudly_and_keeps_the_last_checkpoint(scored_run):
     folder.mkdir()
     config = scored_run.config(train={"num_train_epochs": 50}, checkpoint={"save_steps": 1, "save_total_limit": 100})
     done = in_private_mount(
-        f"mount -t tmpfs -o size=3m tmpfs {folder} && export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 && "
+        f"mount -t tmpfs -o size=3m tmpfs {folder} && "
         f"{BINARY} train {config} --set output.directory={folder}/out; code=$?; "
         f"{BINARY} inspect --verify {folder}/out/checkpoints/latest; echo inspected $?; exit $code"
     )

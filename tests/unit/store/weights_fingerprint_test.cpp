@@ -41,6 +41,7 @@ class BrokenWeights final : public ModelSource {
 
   const std::vector<TensorInfo>& tensors() const override { return good_.tensors(); }
   at::Tensor load(const std::string& name, at::ScalarType dtype) const override { return good_.load(name, dtype); }
+  at::Tensor borrow(const std::string& name) const override { return good_.borrow(name); }
   std::vector<Hash128> tensor_hashes(std::span<const std::size_t> /*chosen*/) const override {
     throw Error("the disk is gone");
   }
