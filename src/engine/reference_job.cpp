@@ -119,7 +119,9 @@ void complete_reference_store(const ReferenceJob& job) {
   const std::string& path = job.config.reference.store.value();
   std::optional<FileLock> lock;
   run_agreed(world, [&] {
-    if (world.rank() == 0) lock.emplace(path);
+    if (world.rank() != 0) return;
+    lock.emplace(path);
+    remove_staged_files(path);
   });
   const auto existing =
       make_agreed(world, [&] { return open_existing(path, job.identity, job.config.reference.per_token); });

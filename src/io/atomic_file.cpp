@@ -50,6 +50,15 @@ bool is_staged_for(const std::string& path, const std::string& target) {
   return path.starts_with(detail::staging_prefix(target, kStaged));
 }
 
+void remove_staged_files(const std::string& target) {
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator(detail::parent_folder(target), failure)) {
+    const std::string name = entry.path().filename().string();
+    const auto in_folder_of_target = std::filesystem::path(target).parent_path() / name;
+    if (is_staged_for(in_folder_of_target.string(), target)) std::filesystem::remove(entry.path(), failure);
+  }
+}
+
 void replace_symlink(const std::string& link, const std::string& value) {
   const std::string staging = detail::staging_name(link, kStaged);
   if (::symlink(value.c_str(), staging.c_str()) != 0) detail::throw_system_error<Error>(link, "cannot be created");

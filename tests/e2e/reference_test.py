@@ -174,6 +174,14 @@ def test_a_job_that_is_killed_at_any_moment_goes_on_where_it_was(wide_run, expec
     assert not parts_folder(wide_run).exists()
 
 
+def test_what_a_killed_job_left_of_the_store_goes(wide_run, expected):
+    left = wide_run.store.with_name(f".{wide_run.store.name}.staged-1-0")
+    left.write_bytes(expected[: len(expected) // 2])
+    succeed("reference", wide_run.config())
+    assert wide_run.store.read_bytes() == expected
+    assert not left.exists()
+
+
 def test_a_block_that_is_damaged_is_scored_again(wide_run, expected):
     config, job = start(wide_run, 1)
     while job.poll() is None and num_parts(wide_run) < 5:

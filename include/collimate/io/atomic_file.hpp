@@ -46,6 +46,10 @@ void write_file_atomically(const std::string& target, std::string_view content);
 /// Whether `path` is a staged file of `target`: one that is being written, or that a killed process left.
 bool is_staged_for(const std::string& path, const std::string& target);
 
+/// Removes what killed processes left of a target that nobody else writes now, as a FileLock makes sure. *Local.* What
+/// cannot be removed stays.
+void remove_staged_files(const std::string& target);
+
 /// Makes `link` a relative symbolic link to `value`, replacing an older one atomically. Throws Error.
 void replace_symlink(const std::string& link, const std::string& value);
 
