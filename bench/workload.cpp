@@ -26,10 +26,10 @@ ModelSpec workload_spec(std::int64_t sliding_window) {
 
 ParameterLoader workload_weights(const ModelSpec& spec) {
   const auto generator = std::make_shared<at::Generator>(at::detail::createCPUGenerator(17));
-  return [generator, range = spec.initializer_range](const LogicalTensor& tensor) {
+  return parts_of([generator, range = spec.initializer_range](const LogicalTensor& tensor) {
     if (tensor.shape.size() == 1) return at::ones(tensor.shape);
     return at::randn(tensor.shape, *generator, at::TensorOptions()).mul_(range);
-  };
+  });
 }
 
 MicroBatch workload_microbatch(const ModelSpec& spec, std::int64_t microbatch_tokens, const PairLayout& layout) {

@@ -38,24 +38,32 @@ StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& 
 }
 
 ParameterLoader parameter_loader(const ModelSource& source) {
-  return [&source](const LogicalTensor& tensor) { return source.borrow(tensor.name); };
+  return parts_of([&source](const LogicalTensor& tensor) { return source.borrow(tensor.name); });
 }
 
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options) {
   return {source.spec(), layout, parameter_loader(source), options};
 }
 
+TensorPiece slice_of(const PlacedTensor& placed) {
+  return slice_piece(placed.tensor.shape, placed.placement.dim, placed.placement.range);
+}
+
+ParameterLoader parameter_loader(const Checkpoint& checkpoint) {
+  return [&checkpoint](const PlacedTensor& placed) {
+    const LogicalTensor& tensor = placed.tensor;
+    const std::vector<std::int64_t> saved = checkpoint.shape_of(kModelGroup, tensor.name);
+    if (saved != tensor.shape) {
+      throw InputError(fmt::format("{}: tensor {} has shape [{}], but the model needs [{}]", checkpoint.path(),
+                                   tensor.name, fmt::join(saved, ", "), fmt::join(tensor.shape, ", ")));
+    }
+    return checkpoint.load_piece(kModelGroup, tensor.name, slice_of(placed)).view(part_shape(tensor, placed.placement));
+  };
+}
+
 ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
                        const StageOptions& options) {
-  const auto load = [&](const LogicalTensor& tensor) {
-    at::Tensor value = checkpoint.load(kModelGroup, tensor.name);
-    if (value.sizes() != at::IntArrayRef(tensor.shape)) {
-      throw InputError(fmt::format("{}: tensor {} has shape [{}], but the model needs [{}]", checkpoint.path(),
-                                   tensor.name, fmt::join(value.sizes(), ", "), fmt::join(tensor.shape, ", ")));
-    }
-    return value;
-  };
-  return {spec, layout, load, options};
+  return {spec, layout, parameter_loader(checkpoint), options};
 }
 
 }  // namespace collimate

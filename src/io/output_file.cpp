@@ -19,7 +19,7 @@ OutputFile::OutputFile(std::string path, std::string known_as)
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
-  hash_.update(bytes);
+  hashes_.update(bytes);
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

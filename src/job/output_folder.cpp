@@ -46,7 +46,8 @@ void require_writable_folder(const fs::path& path) {
 /// Whether a folder holds more than what a killed claim left in it.
 bool has_content(const fs::path& folder, const fs::path& config_file) {
   return std::ranges::any_of(fs::directory_iterator(folder), [&](const fs::directory_entry& entry) {
-    return !is_staged_for(entry.path().string(), config_file.string());
+    const bool is_lock = entry.path().filename() == "checkpoints.lock";
+    return !is_lock && !is_staged_for(entry.path().string(), config_file.string());
   });
 }
 
@@ -90,12 +91,15 @@ OutputFolder OutputFolder::inspect(const RunConfig& config) {
   return folder;
 }
 
-void OutputFolder::claim() const {
+void OutputFolder::claim() {
   try {
     fs::create_directories(path_);
-    write_file_atomically(config_file().string(), dump_canonical(config_));
   } catch (const fs::filesystem_error& error) {
     refuse(path_, fmt::format("cannot be created ({}); expected a folder that can", error.code().message()));
+  }
+  lock_ = std::make_unique<FileLock>(checkpoints().string());
+  try {
+    write_file_atomically(config_file().string(), dump_canonical(config_));
   } catch (const Error& error) {
     refuse(path_, fmt::format("expected a folder that can be written; {}", error.what()));
   }

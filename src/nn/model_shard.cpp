@@ -26,14 +26,23 @@ struct ModelShard::State {
 };
 
 at::Tensor load_part(const PlacedTensor& placed, const ParameterLoader& loader, const StageOptions& options) {
-  const LogicalTensor& tensor = placed.tensor;
-  const at::Tensor whole = loader(tensor);
-  check(whole.sizes() == at::IntArrayRef(tensor.shape),
-        fmt::format("{} is loaded as [{}], not as [{}]", tensor.name, fmt::join(whole.sizes(), ", "),
-                    fmt::join(tensor.shape, ", ")));
-  const at::Tensor value = part_of(whole, placed.placement).detach().to(options.device, options.dtype);
-  // It must neither keep the whole alive nor lie in memory that is only lent.
-  return value.is_alias_of(whole) ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
+  const at::Tensor part = loader(placed);
+  const std::vector<std::int64_t> shape = part_shape(placed.tensor, placed.placement);
+  check(part.sizes() == at::IntArrayRef(shape), fmt::format("{} is loaded as [{}], not as [{}]", placed.tensor.name,
+                                                            fmt::join(part.sizes(), ", "), fmt::join(shape, ", ")));
+  const at::Tensor value = part.detach().to(options.device, options.dtype);
+  // It must neither keep a whole tensor alive nor lie in memory that is only lent.
+  return value.is_alias_of(part) ? value.clone(at::MemoryFormat::Contiguous) : value.contiguous();
+}
+
+ParameterLoader parts_of(WholeTensors whole) {
+  return [whole = std::move(whole)](const PlacedTensor& placed) {
+    const at::Tensor tensor = whole(placed.tensor);
+    check(tensor.sizes() == at::IntArrayRef(placed.tensor.shape),
+          fmt::format("{} is given as [{}], not as [{}]", placed.tensor.name, fmt::join(tensor.sizes(), ", "),
+                      fmt::join(placed.tensor.shape, ", ")));
+    return part_of(tensor, placed.placement);
+  };
 }
 
 namespace {

@@ -60,12 +60,6 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
   const std::int64_t states = state_bytes(memory.step);
   memory.loading = std::max({2 * weights, weights + whole_tensor, states + peak_probe_bytes(element_bytes)});
   if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
-  // What is sent of one kind of state, of its flat copy where the data axis divides it; rank 0 puts three together, in
-  // the host's memory.
-  const std::int64_t own = weights / element_bytes * sum_bytes;
-  const bool is_divided = shape.data > 1 && config.parallel.zero_stage > 0;
-  const bool puts_together = world_rank == 0 && config.runtime.device == DeviceType::kCpu;
-  memory.saving = states + (is_divided ? 2 : 1) * own + (puts_together ? 3 * num_parameters(spec) * sum_bytes : 0);
   return memory;
 }
 
@@ -109,9 +103,8 @@ std::string text_of(const MemoryUse& use) {
 }
 
 std::string text_of(const RankMemory& memory) {
-  return fmt::format("{} in a step ({}), {} before it, {} while a checkpoint is saved",
-                     text_of_bytes(memory.step.total()), text_of(memory.step), text_of_bytes(memory.loading),
-                     text_of_bytes(memory.saving));
+  return fmt::format("{} in a step ({}), {} before it", text_of_bytes(memory.step.total()), text_of(memory.step),
+                     text_of_bytes(memory.loading));
 }
 
 }  // namespace collimate

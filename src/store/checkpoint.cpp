@@ -1,96 +1,134 @@
 #include "collimate/store/checkpoint.hpp"
 
 #include <algorithm>
-#include <filesystem>
+#include <cstring>
+#include <set>
+#include <utility>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/base/hash.hpp"
+#include "collimate/comm/agreement.hpp"
 #include "collimate/io/output_file.hpp"
 #include "manifest.hpp"
+#include "piece_file.hpp"
 #include "tensor_bytes.hpp"
 
 namespace collimate {
 
-namespace {
+struct Checkpoint::Content {
+  std::string path;
+  detail::Manifest manifest;
+  std::map<std::pair<std::string, std::string>, std::size_t> index;  // (group, name) -> tensor
+  std::map<std::string, detail::PieceFile> files;                    // those that are open
 
-namespace fs = std::filesystem;
-
-SafetensorsFile open_verified(const std::string& folder, const detail::ManifestFile& listed) {
-  const std::string path = (fs::path(folder) / detail::group_file_name(listed.group)).string();
-  // The checksum first: a damaged header then is reported as damage, not as a strange header.
-  const std::string hash = hash_bytes(MappedFile(path).bytes()).hex();
-  if (hash != listed.hash) {
-    throw InputError(
-        fmt::format("{}: checksum is {}; the manifest says {}: the file is damaged", path, hash, listed.hash));
+  const detail::PieceFile& open_file(const std::string& name) {
+    const auto found = files.find(name);
+    if (found != files.end()) return found->second;
+    const auto listed = std::ranges::find(manifest.files, name, &detail::ManifestFile::name);
+    if (listed == manifest.files.end()) {
+      throw InputError(fmt::format("{}: the manifest lists no file '{}', which has a piece", path, name));
+    }
+    return files.emplace(name, detail::PieceFile(path, *listed)).first->second;
   }
-  SafetensorsFile file(path);
-  const bool same = std::ranges::equal(
-      file.tensors(), listed.tensors,
-      [](const TensorView& view, const TensorInfo& info) { return static_cast<const TensorInfo&>(view) == info; });
-  if (!same) throw InputError(fmt::format("{}: has other tensors than the manifest lists", path));
-  return file;
-}
-
-detail::ManifestFile write_group(const std::string& folder, const TensorGroup& group) {
-  detail::ManifestFile listed{.group = group.name, .num_bytes = 0, .hash = {}, .tensors = {}};
-  for (const NamedTensor& tensor : group.tensors) {
-    listed.tensors.push_back(detail::info_of(tensor.name, tensor.value));
+  [[nodiscard]] const detail::ManifestTensor& find(const std::string& group, const std::string& name) const {
+    const auto found = index.find({group, name});
+    if (found == index.end())
+      throw InputError(fmt::format("{}: the checkpoint has no '{}' of '{}'", path, name, group));
+    return manifest.tensors[found->second];
   }
-  OutputFile file(folder + "/" + detail::group_file_name(group.name));
-  SafetensorsWriter writer(file, listed.tensors);
-  for (const NamedTensor& tensor : group.tensors) {
-    const at::Tensor value = tensor.value.detach().to(at::kCPU).contiguous();
-    writer.append(detail::bytes_of(value));
-  }
-  writer.finish();
-  file.close();
-  listed.num_bytes = file.num_bytes();
-  listed.hash = file.hash().hex();
-  return listed;
-}
+};
 
-}  // namespace
+Checkpoint::Checkpoint(std::unique_ptr<Content> content) : content_(std::move(content)) {}
+Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
+Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
 
 Checkpoint Checkpoint::open(const std::string& path) {
-  detail::Manifest manifest = detail::read_manifest(path);
-  Checkpoint checkpoint;
-  checkpoint.path_ = path;
-  for (const detail::ManifestFile& file : manifest.files) {
-    checkpoint.groups_.emplace(file.group, open_verified(path, file));
+  auto content = std::make_unique<Content>();
+  content->path = path;
+  content->manifest = detail::read_manifest(path);
+  for (std::size_t i = 0; i < content->manifest.tensors.size(); ++i) {
+    const detail::ManifestTensor& tensor = content->manifest.tensors[i];
+    content->index.emplace(std::pair(tensor.group, tensor.info.name), i);
   }
-  checkpoint.state_ = std::move(manifest.state);
-  return checkpoint;
+  return Checkpoint(std::move(content));
 }
+
+const std::string& Checkpoint::path() const { return content_->path; }
+const CheckpointState& Checkpoint::state() const { return content_->manifest.state; }
 
 std::vector<std::string> Checkpoint::group_names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, file] : groups_) names.push_back(name);
-  return names;
+  std::set<std::string> names;
+  for (const detail::ManifestTensor& tensor : content_->manifest.tensors) names.insert(tensor.group);
+  return {names.begin(), names.end()};
 }
 
-const std::vector<TensorView>& Checkpoint::tensors(const std::string& group) const {
-  const auto found = groups_.find(group);
-  if (found == groups_.end()) throw InputError(fmt::format("{}: the checkpoint has no tensors '{}'", path_, group));
-  return found->second.tensors();
+std::vector<TensorInfo> Checkpoint::tensors(const std::string& group) const {
+  std::vector<TensorInfo> tensors;
+  for (const detail::ManifestTensor& tensor : content_->manifest.tensors) {
+    if (tensor.group == group) tensors.push_back(tensor.info);
+  }
+  if (tensors.empty()) throw InputError(fmt::format("{}: the checkpoint has no tensors '{}'", path(), group));
+  return tensors;
+}
+
+const std::vector<std::int64_t>& Checkpoint::shape_of(const std::string& group, const std::string& name) const {
+  return content_->find(group, name).info.shape;
 }
 
 at::Tensor Checkpoint::load(const std::string& group, const std::string& name) const {
-  const auto found = groups_.find(group);
-  const TensorView* const view = found == groups_.end() ? nullptr : found->second.find(name);
-  if (view == nullptr) throw InputError(fmt::format("{}: the checkpoint has no '{}' of '{}'", path_, name, group));
-  return detail::copy_of(*view);
+  const std::vector<std::int64_t>& shape = shape_of(group, name);
+  return load_piece(group, name, whole_piece(shape)).view(shape);
 }
 
-void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const TensorGroup> groups) {
-  detail::Manifest manifest{.state = state, .files = {}};
-  for (const TensorGroup& group : groups) manifest.files.push_back(write_group(path, group));
-  OutputFile file(path + "/" + detail::kManifestName);
-  file.write(detail::render_manifest(manifest));
-  file.close();
+at::Tensor Checkpoint::load_piece(const std::string& group, const std::string& name, const TensorPiece& piece) const {
+  const detail::ManifestTensor& tensor = content_->find(group, name);
+  std::vector<TensorPiece> saved;
+  for (const detail::ManifestPiece& each : tensor.pieces) saved.push_back(each.piece);
+  at::Tensor value = at::empty({piece.flat.length}, detail::scalar_type_of(tensor.info.dtype));
+  const auto element = static_cast<std::int64_t>(element_bytes(tensor.info.dtype));
+  const std::string key = group + "/" + name;
+  std::int64_t num_found = 0;
+  for (const PieceCopy& copy : reshard(tensor.info.shape, saved, piece)) {
+    const detail::PieceFile& file = content_->open_file(tensor.pieces[copy.saved].file);
+    const auto bytes = file.read(key, static_cast<std::uint64_t>(copy.from * element),
+                                 static_cast<std::uint64_t>(copy.length * element));
+    std::memcpy(static_cast<std::byte*>(value.data_ptr()) + copy.to * element, bytes.data(), bytes.size());
+    num_found += copy.length;
+  }
+  if (num_found != piece.flat.length) {
+    throw InputError(fmt::format("{}: the pieces of '{}' of '{}' overlap: {} of {} elements were found", path(), name,
+                                 group, num_found, piece.flat.length));
+  }
+  return value;
+}
+
+void Checkpoint::verify(int share, int num_shares) const {
+  std::size_t number = 0;
+  for (const detail::ManifestFile& listed : content_->manifest.files) {
+    const detail::PieceFile& file = content_->open_file(listed.name);
+    for (std::size_t block = 0; block < file.num_blocks(); ++block, ++number) {
+      if (number % static_cast<std::size_t>(num_shares) == static_cast<std::size_t>(share)) file.verify_block(block);
+    }
+  }
+}
+
+void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
+                      Communicator& world) {
+  const std::string share =
+      make_agreed(world, [&] { return detail::render_share(detail::write_pieces(path, world.rank(), own)); });
+  const std::vector<std::string> texts = world.all_gather_bytes(share);
+  run_agreed(world, [&] {
+    if (world.rank() != 0) return;
+    std::vector<detail::ManifestShare> shares;
+    for (const std::string& text : texts) shares.push_back(detail::parse_share(text));
+    OutputFile file(path + "/" + detail::kManifestName);
+    file.write(detail::render_manifest(detail::merge_shares(state, std::move(shares))));
+    file.close();
+  });
 }
 
 }  // namespace collimate

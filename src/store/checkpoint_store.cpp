@@ -5,10 +5,14 @@
 #include <filesystem>
 #include <ranges>
 #include <set>
+#include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/comm/agreement.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/io/atomic_folder.hpp"
 #include "manifest.hpp"
@@ -51,6 +55,28 @@ void delete_checkpoint(const std::string& path) {
   if (failure) throw Error(fmt::format("{}: an old checkpoint cannot be deleted: {}", path, failure.message()));
 }
 
+AtomicFolder open_staged(const std::string& path) {
+  try {
+    return AtomicFolder(path, AtomicFolder::Existing::kReplace);
+  } catch (const InputError& failure) {
+    throw Error(failure.what());  // the run's own folder, which was writable when the run started
+  }
+}
+
+// The checkpoint, or on all ranks the reason of the first that cannot read its share.
+std::optional<Checkpoint> open_verified(const std::string& path, Communicator& world, std::string& reason) {
+  try {
+    return make_agreed(world, [&] {
+      Checkpoint checkpoint = Checkpoint::open(path);
+      checkpoint.verify(world.rank(), world.size());
+      return checkpoint;
+    });
+  } catch (const AgreedError& failure) {
+    reason = failure.what();
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 CheckpointStore::CheckpointStore(std::string folder, int save_total_limit)
@@ -58,17 +84,22 @@ CheckpointStore::CheckpointStore(std::string folder, int save_total_limit)
   check(save_total_limit >= 1, "at least one checkpoint is kept");
 }
 
-std::string CheckpointStore::save(const CheckpointState& state, std::span<const TensorGroup> groups) const {
+std::string CheckpointStore::save(const CheckpointState& state, std::span<const SavedPiece> own,
+                                  Communicator& world) const {
   const std::string path = path_of(state.step);
-  try {
-    AtomicFolder staged(path, AtomicFolder::Existing::kReplace);
-    write_checkpoint(staged.staging_path(), state, groups);
-    staged.commit();
-  } catch (const InputError& failure) {
-    throw Error(failure.what());  // the run's own folder, which was writable when the run started
-  }
-  replace_symlink(folder_ + "/latest", folder_name(state.step));
-  delete_over_limit();
+  std::optional<AtomicFolder> staged;
+  std::string staging_path = make_agreed(world, [&] {
+    if (world.rank() == 0) staged.emplace(open_staged(path));
+    return staged ? staged->staging_path() : std::string();
+  });
+  world.broadcast_bytes(staging_path, 0);
+  write_checkpoint(staging_path, state, own, world);
+  run_agreed(world, [&] {
+    if (!staged) return;
+    staged->commit();
+    replace_symlink(folder_ + "/latest", folder_name(state.step));
+    delete_over_limit();
+  });
   return path;
 }
 
@@ -98,16 +129,21 @@ std::optional<std::string> CheckpointStore::find_pointer(const std::string& name
   return path;
 }
 
-FoundCheckpoint CheckpointStore::find_latest_valid() const {
+FoundCheckpoint CheckpointStore::find_latest_valid(Communicator& world) const {
+  // One rank decides what there is, so that a folder that changes meanwhile cannot split the job.
+  std::string newest_first;
+  if (world.rank() == 0) {
+    const std::vector<std::int64_t> all = steps();
+    newest_first = fmt::format("{}", fmt::join(std::views::reverse(all), " "));
+  }
+  world.broadcast_bytes(newest_first, 0);
+  std::istringstream numbers(newest_first);
   FoundCheckpoint found;
-  const std::vector<std::int64_t> all = steps();
-  for (const std::int64_t step : std::views::reverse(all)) {
-    try {
-      found.checkpoint = Checkpoint::open(path_of(step));
-      return found;
-    } catch (const InputError& failure) {
-      found.skipped.emplace_back(failure.what());
-    }
+  for (std::int64_t step = 0; numbers >> step;) {
+    std::string reason;
+    found.checkpoint = open_verified(path_of(step), world, reason);
+    if (found.checkpoint) return found;
+    found.skipped.push_back(std::move(reason));
   }
   return found;
 }

@@ -10,7 +10,6 @@
 #include "collimate/io/input_file.hpp"
 #include "collimate/store/checkpoint_store.hpp"
 #include "describe.hpp"
-#include "manifest.hpp"
 
 namespace collimate::detail {
 
@@ -41,13 +40,17 @@ std::string describe_metrics(const std::string& path) {
 }
 
 std::string describe_checkpoint(const std::string& path, InspectDepth depth) {
-  const Manifest manifest = read_manifest(path);
-  if (depth == InspectDepth::kVerify) static_cast<void>(Checkpoint::open(path));
-  std::string text = fmt::format("checkpoint {}\n  step {}\n  trainer state  {}\n", path, manifest.state.step,
-                                 manifest.state.trainer_state.dump());
-  for (const auto& [name, value] : manifest.state.fingerprints) text += fmt::format("  {:<14} {}\n", name, value);
-  for (const ManifestFile& file : manifest.files) {
-    text += fmt::format("  {:<14} {} tensors, {} bytes\n", file.group, file.tensors.size(), file.num_bytes);
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  if (depth == InspectDepth::kVerify) checkpoint.verify();
+  std::string text = fmt::format("checkpoint {}\n  step {}\n  trainer state  {}\n", path, checkpoint.state().step,
+                                 checkpoint.state().trainer_state.dump());
+  text += fmt::format("  layout         {}\n", nlohmann::json(checkpoint.state().layout).dump());
+  for (const auto& [name, value] : checkpoint.state().fingerprints) text += fmt::format("  {:<14} {}\n", name, value);
+  for (const std::string& group : checkpoint.group_names()) {
+    const std::vector<TensorInfo> tensors = checkpoint.tensors(group);
+    std::uint64_t num_bytes = 0;
+    for (const TensorInfo& tensor : tensors) num_bytes += tensor.num_bytes();
+    text += fmt::format("  {:<14} {} tensors, {} bytes\n", group, tensors.size(), num_bytes);
   }
   return text;
 }

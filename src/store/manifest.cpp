@@ -1,12 +1,15 @@
 #include "manifest.hpp"
 
 #include <filesystem>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "checksum.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/base/hash.hpp"
+#include "collimate/io/block_hashes.hpp"
 #include "collimate/io/input_file.hpp"
 
 namespace collimate::detail {
@@ -16,33 +19,73 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kManifestFormat = "collimate.checkpoint";
-constexpr std::int64_t kManifestFormatVersion = 1;
+constexpr std::int64_t kManifestFormatVersion = 2;
 
-nlohmann::ordered_json tensor_json(const TensorInfo& tensor, const std::string& group) {
-  return {{"name", tensor.name},
-          {"shape", tensor.shape},
-          {"dtype", storage_dtype_name(tensor.dtype)},
-          {"file", group_file_name(group)}};
+nlohmann::ordered_json range_json(const ShardRange& range) { return {range.begin, range.length}; }
+
+ShardRange range_of(const nlohmann::json& json) {
+  return {.begin = json.at(0).get<std::int64_t>(), .length = json.at(1).get<std::int64_t>()};
+}
+
+nlohmann::ordered_json json_of(const ManifestFile& file) {
+  return {{"name", file.name}, {"bytes", file.num_bytes}, {"blocks", file.blocks}};
+}
+
+nlohmann::ordered_json json_of(const ManifestTensor& tensor) {
+  nlohmann::ordered_json pieces = nlohmann::ordered_json::array();
+  for (const auto& [file, piece] : tensor.pieces) {
+    pieces.push_back(
+        {{"file", file}, {"dim", piece.dim}, {"part", range_json(piece.part)}, {"flat", range_json(piece.flat)}});
+  }
+  return {{"group", tensor.group},
+          {"name", tensor.info.name},
+          {"shape", tensor.info.shape},
+          {"dtype", storage_dtype_name(tensor.info.dtype)},
+          {"pieces", pieces}};
+}
+
+template <class Element>
+nlohmann::ordered_json array_of(const std::vector<Element>& elements) {
+  nlohmann::ordered_json array = nlohmann::ordered_json::array();
+  for (const Element& element : elements) array.push_back(json_of(element));
+  return array;
+}
+
+std::vector<ManifestFile> files_of(const nlohmann::json& json) {
+  std::vector<ManifestFile> files;
+  for (const auto& file : json.at("files")) {
+    files.push_back({.name = file.at("name"), .num_bytes = file.at("bytes"), .blocks = file.at("blocks")});
+  }
+  return files;
+}
+
+std::vector<ManifestTensor> tensors_of(const nlohmann::json& json) {
+  std::vector<ManifestTensor> tensors;
+  for (const auto& tensor : json.at("tensors")) {
+    const auto dtype = find_storage_dtype(tensor.at("dtype").get<std::string>());
+    ManifestTensor& own = tensors.emplace_back(
+        ManifestTensor{.group = tensor.at("group"),
+                       .info = {.name = tensor.at("name"), .dtype = dtype.value(), .shape = tensor.at("shape")},
+                       .pieces = {}});
+    for (const auto& piece : tensor.at("pieces")) {
+      own.pieces.push_back({.file = piece.at("file"),
+                            .piece = {.dim = piece.at("dim").get<int>(),
+                                      .part = range_of(piece.at("part")),
+                                      .flat = range_of(piece.at("flat"))}});
+    }
+  }
+  return tensors;
 }
 
 Manifest manifest_of(const nlohmann::json& json) {
-  Manifest manifest{.state = {.step = json.at("step").get<std::int64_t>(),
-                              .trainer_state = json.at("trainer_state"),
-                              .fingerprints = json.at("fingerprints"),
-                              .configuration = json.at("configuration").get<std::string>()},
-                    .files = {}};
-  std::map<std::string, std::size_t> place_of_file;
-  for (const auto& file : json.at("files")) {
-    place_of_file.emplace(group_file_name(file.at("group")), manifest.files.size());
-    manifest.files.push_back(
-        {.group = file.at("group"), .num_bytes = file.at("bytes"), .hash = file.at("xxh3_128"), .tensors = {}});
-  }
-  for (const auto& tensor : json.at("tensors")) {
-    const auto dtype = find_storage_dtype(tensor.at("dtype").get<std::string>());
-    manifest.files.at(place_of_file.at(tensor.at("file")))
-        .tensors.push_back({.name = tensor.at("name"), .dtype = dtype.value(), .shape = tensor.at("shape")});
-  }
-  return manifest;
+  if (json.at("block_bytes").get<std::uint64_t>() != kBlockBytes) throw Error("block_bytes is not 1048576");
+  return {.state = {.step = json.at("step").get<std::int64_t>(),
+                    .trainer_state = json.at("trainer_state"),
+                    .fingerprints = json.at("fingerprints"),
+                    .configuration = json.at("configuration").get<std::string>(),
+                    .layout = json.at("layout")},
+          .files = files_of(json),
+          .tensors = tensors_of(json)};
 }
 
 void require_format(const std::string& path, const nlohmann::json& json) {
@@ -57,7 +100,7 @@ void require_format(const std::string& path, const nlohmann::json& json) {
 
 void require_files(const std::string& folder, const Manifest& manifest) {
   for (const ManifestFile& file : manifest.files) {
-    const fs::path path = fs::path(folder) / group_file_name(file.group);
+    const fs::path path = fs::path(folder) / file.name;
     std::error_code failure;
     const auto num_bytes = fs::file_size(path, failure);
     if (failure) throw InputError(fmt::format("{}: {}", path.string(), failure.message()));
@@ -67,17 +110,48 @@ void require_files(const std::string& folder, const Manifest& manifest) {
   }
 }
 
+void require_whole_tensors(const std::string& path, const Manifest& manifest) {
+  for (const ManifestTensor& tensor : manifest.tensors) {
+    std::int64_t num_saved = 0;
+    for (const ManifestPiece& piece : tensor.pieces) num_saved += piece.piece.flat.length;
+    const std::int64_t num_elements = whole_piece(tensor.info.shape).flat.length;
+    if (num_saved == num_elements) continue;
+    throw InputError(fmt::format("{}: '{}' of '{}' has {} elements, but its pieces have {}", path, tensor.info.name,
+                                 tensor.group, num_elements, num_saved));
+  }
+}
+
 }  // namespace
 
-std::string group_file_name(const std::string& group) { return group + ".safetensors"; }
+std::string render_share(const ManifestShare& share) {
+  return nlohmann::ordered_json{{"files", array_of(share.files)}, {"tensors", array_of(share.tensors)}}.dump();
+}
+
+ManifestShare parse_share(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text);
+  return {.files = files_of(json), .tensors = tensors_of(json)};
+}
+
+Manifest merge_shares(const CheckpointState& state, std::vector<ManifestShare> shares) {
+  Manifest manifest{.state = state, .files = {}, .tensors = {}};
+  std::map<std::pair<std::string, std::string>, ManifestTensor> tensors;
+  for (ManifestShare& share : shares) {
+    for (ManifestFile& file : share.files) manifest.files.push_back(std::move(file));
+    for (ManifestTensor& tensor : share.tensors) {
+      ManifestTensor& merged =
+          tensors
+              .try_emplace({tensor.group, tensor.info.name},
+                           ManifestTensor{.group = tensor.group, .info = tensor.info, .pieces = {}})
+              .first->second;
+      check(merged.info == tensor.info, "ranks agree about the tensors that they save");
+      for (ManifestPiece& piece : tensor.pieces) merged.pieces.push_back(std::move(piece));
+    }
+  }
+  for (auto& [key, tensor] : tensors) manifest.tensors.push_back(std::move(tensor));
+  return manifest;
+}
 
 std::string render_manifest(const Manifest& manifest) {
-  nlohmann::ordered_json files = nlohmann::ordered_json::array();
-  nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
-  for (const ManifestFile& file : manifest.files) {
-    files.push_back({{"group", file.group}, {"bytes", file.num_bytes}, {"xxh3_128", file.hash}});
-    for (const TensorInfo& tensor : file.tensors) tensors.push_back(tensor_json(tensor, file.group));
-  }
   const nlohmann::ordered_json json = {{"format", kManifestFormat},
                                        {"format_version", kManifestFormatVersion},
                                        {"checksum", kNoChecksum},
@@ -85,8 +159,10 @@ std::string render_manifest(const Manifest& manifest) {
                                        {"trainer_state", manifest.state.trainer_state},
                                        {"fingerprints", manifest.state.fingerprints},
                                        {"configuration", manifest.state.configuration},
-                                       {"files", files},
-                                       {"tensors", tensors}};
+                                       {"layout", manifest.state.layout},
+                                       {"block_bytes", kBlockBytes},
+                                       {"files", array_of(manifest.files)},
+                                       {"tensors", array_of(manifest.tensors)}};
   // Paths in the configuration need not be UTF-8.
   const std::string text = json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   return sealed(text);
@@ -103,15 +179,15 @@ Manifest read_manifest(const std::string& folder) {
     throw InputError(
         fmt::format("{}: checksum is {}, but the content has {}: the file is damaged", path, stored.dump(), computed));
   }
+  Manifest manifest;
   try {
-    Manifest manifest = manifest_of(json);
-    require_files(folder, manifest);
-    return manifest;
-  } catch (const Error&) {
-    throw;
+    manifest = manifest_of(json);
   } catch (const std::exception& failure) {  // a key, type or dtype that a manifest of this version does not have
     throw InputError(fmt::format("{}: is not a complete manifest: {}", path, failure.what()));
   }
+  require_files(folder, manifest);
+  require_whole_tensors(path, manifest);
+  return manifest;
 }
 
 }  // namespace collimate::detail

@@ -6,31 +6,56 @@
 #include <vector>
 
 #include "collimate/store/checkpoint.hpp"
+#include "collimate/store/reshard_plan.hpp"
 
 namespace collimate::detail {
 
 inline constexpr const char* kManifestName = "manifest.json";
 
-/// One safetensors file of a checkpoint: group "model" in model.safetensors.
+/// One rank's file.
 struct ManifestFile {
-  std::string group;
+  std::string name;
   std::uint64_t num_bytes = 0;
-  std::string hash;  ///< XXH3-128 of the file, as hexadecimal digits.
-  std::vector<TensorInfo> tensors;
+  std::vector<std::string> blocks;  ///< XXH3-128 of each kBlockBytes, as hexadecimal digits
+};
+
+/// Where a piece of a tensor is: in a file under "GROUP/NAME".
+struct ManifestPiece {
+  std::string file;
+  TensorPiece piece;
+};
+
+/// A logical tensor, which its pieces make up.
+struct ManifestTensor {
+  std::string group;
+  TensorInfo info;
+  std::vector<ManifestPiece> pieces;
 };
 
 struct Manifest {
   CheckpointState state;
   std::vector<ManifestFile> files;
+  std::vector<ManifestTensor> tensors;  ///< by group and name
 };
 
-std::string group_file_name(const std::string& group);
+/// What one rank has written: its file, and its pieces; neither where it has nothing.
+struct ManifestShare {
+  std::vector<ManifestFile> files;
+  std::vector<ManifestTensor> tensors;
+};
+
+/// As text, to be sent.
+std::string render_share(const ManifestShare& share);
+ManifestShare parse_share(const std::string& text);
+
+/// The whole of what all ranks have written, in their order. Throws InvariantError where ranks disagree about a tensor.
+Manifest merge_shares(const CheckpointState& state, std::vector<ManifestShare> shares);
 
 /// JSON with its own checksum: XXH3-128 of the text with zeros in the checksum's place.
 std::string render_manifest(const Manifest& manifest);
 
-/// Reads and checks manifest.json of a checkpoint folder, and that its files are there with their sizes. Throws
-/// InputError.
+/// Reads and checks manifest.json of a checkpoint folder, that its pieces make up each tensor, and that its files are
+/// there with their sizes. Throws InputError.
 Manifest read_manifest(const std::string& folder);
 
 }  // namespace collimate::detail

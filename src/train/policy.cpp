@@ -8,7 +8,6 @@
 
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/optim/gradient.hpp"
-#include "gather_tensors.hpp"
 
 namespace collimate {
 
@@ -29,10 +28,9 @@ std::vector<Placement> placements_of(const ModelShard& shard) {
   return placements;
 }
 
-ShardPlan plan_of(const ModelShard& shard, int num_ranks, std::optional<std::int64_t> bucket_elements) {
+std::vector<PlacedTensor> placed_tensors(const ModelShard& shard) {
   const ShardLayout& layout = shard.layout();
-  const auto tensors = rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard());
-  return {planned_parameters(tensors), num_ranks, bucket_elements};
+  return rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard());
 }
 
 }  // namespace
@@ -66,7 +64,9 @@ Policy::Policy(ModelShard shard, const OptimizerConfig& config, const PolicyOpti
     : mesh_(mesh),
       zero_stage_(options.zero_stage),
       shard_(std::move(shard)),
-      parameters_(values_of(shard_), plan_of(shard_, mesh.data().size(), options.bucket_elements)),
+      placed_(placed_tensors(shard_)),
+      parameters_(values_of(shard_),
+                  ShardPlan(planned_parameters(placed_), mesh.data().size(), options.bucket_elements)),
       masters_(updated_parts(parameters_.values())),
       optimizer_(config, masters_.parts()),
       reducer_(mesh, parameters_.plan(),
@@ -114,35 +114,58 @@ void Policy::update(double learning_rate, double norm, double max_norm) {
   if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
-// What `own` is this rank's parts of, in the order of the flat buffer.
-at::Tensor Policy::whole_of(const at::Tensor& own) const {
-  if (own.numel() == parameters_.plan().flat_elements()) return own;
-  at::Tensor flat = at::empty(parameters_.values().sizes(), own.options());
-  std::int64_t begin = 0;
-  for (const at::Tensor& part : updated_parts(flat)) {
-    part.copy_(own.narrow(0, begin, part.numel()));
-    begin += part.numel();
-  }
-  if (zero_stage_ > 0) gather_flat(mesh_.data(), parameters_.plan(), flat);
-  return flat;
+Policy::OwnedRun Policy::owned_run(std::size_t parameter) const {
+  const ShardPlan& plan = parameters_.plan();
+  const PlacedTensor& placed = placed_[parameter];
+  OwnedRun run{.piece = slice_of(placed), .part = 0, .in_part = plan.parameter(parameter)};
+  if (zero_stage_ == 0) return run;
+  const int dp_rank = mesh_.data().rank();
+  run.part = plan.bucket_of(parameter);
+  run.in_part = plan.parameter_part(parameter, dp_rank);
+  const std::int64_t begin = plan.part(plan.buckets()[run.part], dp_rank).begin + run.in_part.begin;
+  run.piece.flat = {.begin = run.in_part.length == 0 ? 0 : begin - plan.parameter(parameter).begin,
+                    .length = run.in_part.length};
+  return run;
 }
 
-std::vector<TensorGroup> Policy::gather_groups() {
+// Of what several ranks own, one saves; where all data ranks own everything, each a share.
+Policy::OwnedRun Policy::saved_run(std::size_t parameter) const {
+  OwnedRun run = owned_run(parameter);
+  if (!placed_[parameter].placement.is_primary) {
+    run.piece.flat.length = run.in_part.length = 0;
+  } else if (zero_stage_ == 0) {
+    const ShardRange share = shard_range(run.in_part.length, mesh_.data().size(), mesh_.data().rank());
+    run.piece.flat = share;
+    run.in_part = {.begin = run.in_part.begin + share.begin, .length = share.length};
+  }
+  return run;
+}
+
+std::vector<SavedPiece> Policy::pieces() {
   arriving_.wait();
-  const auto gather = [&](const char* name, const at::Tensor& own) {
-    const at::Tensor flat = whole_of(own);
-    const auto part = [&](std::size_t index) { return parameters_.part(flat, index); };
-    return TensorGroup{.name = name, .tensors = detail::gather_tensors(shard_, mesh_, part)};
+  std::vector<SavedPiece> pieces;
+  const auto add = [&](const char* group, const std::vector<at::Tensor>& parts) {
+    for (std::size_t i = 0; i < placed_.size(); ++i) {
+      const OwnedRun run = saved_run(i);
+      if (run.in_part.length == 0) continue;
+      pieces.push_back({.group = group,
+                        .name = placed_[i].tensor.name,
+                        .shape = placed_[i].tensor.shape,
+                        .piece = run.piece,
+                        .value = view_of(parts[run.part], run.in_part)});
+    }
   };
-  std::vector<TensorGroup> groups{gather(kModelGroup, masters_.flat()), gather(kExpAvgGroup, optimizer_.exp_avg()),
-                                  gather(kExpAvgSqGroup, optimizer_.exp_avg_sq())};
-  if (mesh_.world().rank() != 0) groups.clear();
-  return groups;
+  add(kModelGroup, masters_.parts());
+  add(kExpAvgGroup, optimizer_.exp_avg_parts());
+  add(kExpAvgSqGroup, optimizer_.exp_avg_sq_parts());
+  return pieces;
 }
 
 void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
   const auto load_from = [&](const char* group) {
-    return [&checkpoint, group](const std::string& tensor) { return checkpoint.load(group, tensor); };
+    return [&checkpoint, group](const std::string& tensor, const TensorPiece& piece) {
+      return checkpoint.load_piece(group, tensor, piece);
+    };
   };
   fill(optimizer_.exp_avg_parts(), load_from(kExpAvgGroup));
   fill(optimizer_.exp_avg_sq_parts(), load_from(kExpAvgSqGroup));
@@ -154,26 +177,20 @@ void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
 
 void Policy::take_initial_weights(const ModelSource& source) {
   if (!masters_.are_wider()) return;
-  const at::ScalarType dtype = masters_.parts().front().scalar_type();
-  fill(masters_.parts(), [&](const std::string& name) { return source.load(name, dtype); });
+  fill(masters_.parts(), [&](const std::string& name, const TensorPiece& piece) {
+    const at::Tensor whole = source.borrow(name);
+    const at::Tensor slice = piece.dim < 0 ? whole : whole.narrow(piece.dim, piece.part.begin, piece.part.length);
+    return slice.reshape({-1}).narrow(0, piece.flat.begin, piece.flat.length);
+  });
   masters_.write_back();
 }
 
-// One tensor at a time: this rank's elements of it go where they belong in `parts`, which are as updated_parts().
-void Policy::fill(const std::vector<at::Tensor>& parts, const LoadWhole& load) const {
-  const ShardPlan& plan = parameters_.plan();
-  const int dp_rank = mesh_.data().rank();
-  const auto parameters = shard_.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const ShardRange whole = plan.parameter(i);
-    const std::size_t bucket = plan.bucket_of(i);
-    const ShardRange target = zero_stage_ == 0 ? whole : plan.parameter_part(i, dp_rank);
-    if (target.length == 0) continue;
-    const at::Tensor value = part_of(load(parameters[i].name), parameters[i].placement).reshape({-1});
-    const std::int64_t skipped =
-        zero_stage_ == 0 ? 0 : plan.part(plan.buckets()[bucket], dp_rank).begin + target.begin - whole.begin;
-    const at::Tensor& part = parts[zero_stage_ == 0 ? 0 : bucket];
-    view_of(part, target).copy_(value.narrow(0, skipped, target.length));
+// Nothing else of a tensor is read than what this rank owns of it.
+void Policy::fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const {
+  for (std::size_t i = 0; i < placed_.size(); ++i) {
+    const OwnedRun run = owned_run(i);
+    if (run.in_part.length == 0) continue;
+    view_of(parts[run.part], run.in_part).copy_(load(placed_[i].tensor.name, run.piece));
   }
 }
 

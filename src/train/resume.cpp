@@ -9,42 +9,43 @@ namespace collimate {
 
 namespace {
 
-std::string path_for_auto(const CheckpointStore& store, const Log& log) {
-  const FoundCheckpoint found = store.find_latest_valid();
+std::optional<Checkpoint> find_for_auto(const CheckpointStore& store, Communicator& world, const Log& log) {
+  FoundCheckpoint found = store.find_latest_valid(world);
   for (const std::string& reason : found.skipped) log.warn("checkpoint passed over: {}", reason);
-  if (found.checkpoint) return found.checkpoint->path();
-  if (!found.skipped.empty()) {
+  run_agreed(world, [&] {
+    if (found.checkpoint || found.skipped.empty()) return;
     throw Error(
         fmt::format("none of the {} checkpoints verifies; none was deleted. Repair one, or train into another "
                     "output.directory",
                     found.skipped.size()));
-  }
-  return {};
+  });
+  return std::move(found.checkpoint);
 }
 
-std::string path_of_resumed(const ResumeOption& option, const OutputFolder& output, const CheckpointStore& store,
-                            const Log& log) {
-  if (option.text == "auto") return path_for_auto(store, log);
-  if (option.text != "never") return option.text;
-  if (!store.steps().empty()) {
-    throw InputError(
-        fmt::format("--resume never: {} already has checkpoints up to step {}; choose another "
-                    "output.directory, or resume",
-                    output.checkpoints().string(), store.steps().back()));
-  }
-  return {};
+void require_none(const OutputFolder& output, const CheckpointStore& store) {
+  if (store.steps().empty()) return;
+  throw InputError(
+      fmt::format("--resume never: {} already has checkpoints up to step {}; choose another "
+                  "output.directory, or resume",
+                  output.checkpoints().string(), store.steps().back()));
 }
 
 }  // namespace
 
 std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
                                                   const CheckpointStore& store, Communicator& world, const Log& log) {
-  // One rank decides, so that a folder that changes meanwhile cannot split the job.
-  std::string path = make_agreed(
-      world, [&] { return world.rank() == 0 ? path_of_resumed(option, output, store, log) : std::string(); });
-  world.broadcast_bytes(path, 0);
-  if (path.empty()) return std::nullopt;
-  return make_agreed(world, [&] { return Checkpoint::open(path); });
+  if (option.text == "auto") return find_for_auto(store, world, log);
+  if (option.text == "never") {
+    run_agreed(world, [&] {
+      if (world.rank() == 0) require_none(output, store);
+    });
+    return std::nullopt;
+  }
+  return make_agreed(world, [&] {
+    Checkpoint checkpoint = Checkpoint::open(option.text);
+    checkpoint.verify(world.rank(), world.size());
+    return checkpoint;
+  });
 }
 
 void require_same_fingerprints(const Checkpoint& checkpoint, const std::map<std::string, std::string>& fingerprints) {

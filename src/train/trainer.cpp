@@ -110,16 +110,10 @@ void Trainer::evaluate() {
 }
 
 void Trainer::save() {
-  Communicator& world = parts_.mesh.world();
-  const std::vector<TensorGroup> groups = parts_.policy.gather_groups();
-  run_agreed(world, [&] {
-    if (world.rank() != 0) return;
-    CheckpointState state = parts_.checkpoint_identity;
-    state.step = progress_.step;
-    state.trainer_state = {
-        {"epoch", epoch()}, {"num_pairs", progress_.num_pairs}, {"num_tokens", progress_.num_tokens}};
-    parts_.checkpoints.save(state, groups);
-  });
+  CheckpointState state = parts_.checkpoint_identity;
+  state.step = progress_.step;
+  state.trainer_state = {{"epoch", epoch()}, {"num_pairs", progress_.num_pairs}, {"num_tokens", progress_.num_tokens}};
+  parts_.checkpoints.save(state, parts_.policy.pieces(), parts_.mesh.world());
 }
 
 }  // namespace collimate

@@ -198,6 +198,8 @@ CheckpointState TrainingRun::checkpoint_identity() const {
   CheckpointState state;
   state.fingerprints = fingerprints();
   state.configuration = dump_canonical(with_absolute_paths(config_));
+  const MeshShape& shape = mesh_.shape();
+  state.layout = {{"data", shape.data}, {"pipeline", shape.pipeline}, {"tensor", shape.tensor}};
   return state;
 }
 

@@ -1,5 +1,6 @@
 """Bad input of every kind: exit 2, one clear message that names file and place, nothing written."""
 
+import fcntl
 import json
 import math
 import shutil
@@ -235,6 +236,21 @@ def test_output_folder_of_another_run(scored_run):
     before = {path: path.read_bytes() for path in scored_run.output.rglob("*") if path.is_file()}
     refuse("train", scored_run.config(objective={"beta": 0.5}), says=["beta", "0.1", "0.5"])
     assert {path: path.read_bytes() for path in scored_run.output.rglob("*") if path.is_file()} == before
+
+
+def test_output_folder_that_another_job_trains_in(scored_run):
+    scored_run.output.mkdir()
+    lock = scored_run.output / "checkpoints.lock"
+    with lock.open("w") as held:
+        held.write("process 7 on elsewhere")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refuse("train", scored_run.config(), says=[str(scored_run.output), "is being written by process 7 on elsewhere"])
+    assert list(scored_run.output.iterdir()) == [lock]
+    # What a killed job leaves holds nobody up.
+    succeed("train", scored_run.config(train={"max_steps": 1}))
+    scored_run.is_trained = True
+    assert not lock.exists()
 
 
 def test_output_folder_that_is_no_run(run):

@@ -92,7 +92,7 @@ def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run):
     config = scored_run.config()
     succeed("train", config)
     folders = sorted((scored_run.output / "checkpoints").glob("step_*"))
-    weights = folders[-1] / "model.safetensors"
+    weights = folders[-1] / "rank_00000.safetensors"
     content = bytearray(weights.read_bytes())
     content[-7] ^= 4
     weights.write_bytes(content)

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 
 import h5py
 import pytest
+from checkpoints import load_weights
 from jobs import BINARY, TIMING, REPOSITORY, read_metrics, refuse, running, step_metrics, succeed
 from model_folders import make_llama
 from safetensors.torch import load_file
@@ -60,7 +61,7 @@ def train(run, output, parallel, **changes):
 
 
 def assert_same_weights(got, expected):
-    first, second = load_file(got), load_file(expected)
+    first, second = load_weights(got), load_weights(expected)
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         assert (tensor - second[name]).norm() <= 1e-12 * second[name].norm(), name
@@ -92,7 +93,7 @@ def test_scores_training_evaluation_and_checkpoint_are_those_of_one_rank(exact_r
     alone = train(exact_run, tmp_path / "alone", {})
     together = train(exact_run, tmp_path / "together", parallel)
     assert_same_metrics(together, alone)
-    last = "checkpoints/latest/model.safetensors"
+    last = "checkpoints/latest"
     assert_same_weights(tmp_path / "together" / last, tmp_path / "alone" / last)
     config = exact_run.config(parallel=parallel, output={"directory": str(tmp_path / "alone")})
     evaluated = json.loads(succeed("evaluate", config, ranks=num_ranks(parallel)).stdout)
@@ -111,7 +112,7 @@ def test_a_run_goes_on_at_another_layout(exact_run, tmp_path):
     succeed("export", exact_run.config(output={"directory": str(cut)}), "--output", tmp_path / "exported")
     # In the dtype of the model folder, float32: the checkpoint of four ranks, rounded.
     exported = load_file(tmp_path / "exported" / "model.safetensors")
-    weights = load_file(tmp_path / "whole" / "checkpoints/latest/model.safetensors")
+    weights = load_weights(tmp_path / "whole" / "checkpoints/latest")
     assert exported.keys() == weights.keys()
     for name, tensor in exported.items():
         assert (tensor.double() - weights[name]).norm() <= 1e-7 * weights[name].norm(), name
@@ -184,7 +185,7 @@ def test_a_trace_has_every_rank_action_and_byte(exact_run, tmp_path):
     assert kinds == {"forward", "input_gradient", "weight_gradient"} | messages
     reduced = [entry for entry in trace["communication"] if (entry["group"], entry["operation"]) == ("data", "reduce_scatter")]
     assert {entry["calls"] for entry in reduced} == {3}
-    elements = sum(tensor.numel() for tensor in load_file(tmp_path / "out/checkpoints/latest/model.safetensors").values())
+    elements = sum(tensor.numel() for tensor in load_weights(tmp_path / "out/checkpoints/latest").values())
     # Two data ranks: of each stage's gradients either sends the half that is not its own, filled up to whole parts.
     fill = 2 * 2 * PART_ELEMENTS
     sent_elements = sum(entry["sent_bytes"] for entry in reduced) / ELEMENT_BYTES / 3

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from checkpoints import load_weights, tensor_bytes
 from jobs import step_metrics, succeed, without_timing
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 LAYOUTS = [{}, {"data": 2, "zero_stage": 2}, {"tensor": 2}, {"pipeline": 2, "schedule": "zb_h1"}]
@@ -51,12 +51,12 @@ def test_a_checkpoint_has_the_master_weights_and_goes_on_with_them(narrow_run, t
     train("whole")
     train("cut", max_steps=2)
     train("cut")
-    last = "checkpoints/step_00000006/model.safetensors"
-    masters = load_file(tmp_path / "whole" / last)
+    last = "checkpoints/step_00000006"
+    masters = load_weights(tmp_path / "whole" / last)
     assert {tensor.dtype for tensor in masters.values()} == {torch.float32}
     assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in masters.values())
     assert without_timing(step_metrics(tmp_path / "cut")) == without_timing(step_metrics(tmp_path / "whole"))
-    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+    assert tensor_bytes(tmp_path / "cut" / last) == tensor_bytes(tmp_path / "whole" / last)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
@@ -64,7 +64,7 @@ def test_any_dtype_is_exported_from_the_master_weights(narrow_run, tmp_path, dty
     config = narrow_run.config(train={"max_steps": 2})
     succeed("train", config)
     succeed("export", config, "--output", tmp_path / "exported", "--dtype", dtype)
-    masters = load_file(narrow_run.output / "checkpoints/latest/model.safetensors")
+    masters = load_weights(narrow_run.output / "checkpoints/latest")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "exported", dtype="auto")
     for name, tensor in model.state_dict().items():
         assert tensor.dtype == getattr(torch, dtype)

@@ -88,8 +88,9 @@ void run(const std::string& model_path, const std::string& request_path, const s
   const auto request = nlohmann::json::parse(std::ifstream(request_path));
   std::vector<NamedTensor> results;
   for (const auto& [name, dtype] : {std::pair("float32", at::kFloat), std::pair("float64", at::kDouble)}) {
-    const ModelShard shard(folder.spec(),
-                           [&, type = dtype](const LogicalTensor& tensor) { return folder.load(tensor.name, type); },
+    const ModelShard shard(folder.spec(), parts_of([&, type = dtype](const LogicalTensor& tensor) {
+                             return folder.load(tensor.name, type);
+                           }),
                            {.dtype = dtype, .trainable = false});
     run_layouts(shard.stage(0), read_pairs(request), name, results);
   }

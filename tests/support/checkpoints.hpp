@@ -1,6 +1,7 @@
 #pragma once
 // Small checkpoints for tests of the store.
 
+#include <memory>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -8,6 +9,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 
+#include "collimate/comm/solo.hpp"
 #include "collimate/store/checkpoint.hpp"
 
 namespace collimate {
@@ -16,14 +18,49 @@ inline CheckpointState sample_state(std::int64_t step) {
   return {.step = step,
           .trainer_state = {{"epoch", 0.1}, {"num_pairs_seen", step * 32}},
           .fingerprints = {{"data", "d"}, {"weights", "w"}},
-          .configuration = "model:\n  path: \"a\"\nname: größer\n"};
+          .configuration = "model:\n  path: \"a\"\nname: größer\n",
+          .layout = {{"data", 2}}};
 }
 
-/// Weights in float32, moments in float64; the values follow the step.
-inline std::vector<TensorGroup> sample_groups(std::int64_t step, std::int64_t hidden_size = 6) {
-  const auto values = at::arange(4 * hidden_size, at::kFloat).reshape({4, hidden_size}) + static_cast<double>(step);
-  return {{"model", {{"a.weight", values}, {"b.bias", at::full({3}, 0.5, at::kBFloat16)}}},
-          {"exp_avg", {{"a.weight", values.to(at::kDouble).t()}}}};
+struct SampleTensor {
+  std::string group;
+  std::string name;
+  at::Tensor value;
+};
+
+/// Weights in float32 and bfloat16, moments in float64; the values follow the step.
+inline std::vector<SampleTensor> sample_tensors(std::int64_t step, std::int64_t hidden_size = 6) {
+  const at::Tensor values =
+      at::arange(4 * hidden_size, at::kFloat).reshape({4, hidden_size}) + static_cast<double>(step);
+  return {{"exp_avg", "a.weight", values.to(at::kDouble).t().contiguous()},
+          {"model", "a.weight", values},
+          {"model", "b.bias", at::full({3}, 0.5, at::kBFloat16)}};
 }
+
+/// Them as one rank of `num_ranks` saves them: each slice of columns in two runs, vectors whole by the first rank.
+inline std::vector<SavedPiece> sample_pieces(std::int64_t step, std::int64_t hidden_size = 6, int rank = 0,
+                                             int num_ranks = 1) {
+  std::vector<SavedPiece> pieces;
+  const auto add = [&](const SampleTensor& tensor, const TensorPiece& piece, const at::Tensor& slice) {
+    pieces.push_back({.group = tensor.group,
+                      .name = tensor.name,
+                      .shape = tensor.value.sizes().vec(),
+                      .piece = piece,
+                      .value = slice.reshape({-1}).narrow(0, piece.flat.begin, piece.flat.length)});
+  };
+  for (const SampleTensor& tensor : sample_tensors(step, hidden_size)) {
+    const std::vector<std::int64_t> shape = tensor.value.sizes().vec();
+    if (shape.size() == 1) {
+      if (rank == 0) add(tensor, whole_piece(shape), tensor.value);
+      continue;
+    }
+    const ShardRange columns = shard_range(shape[1], num_ranks, rank);
+    add(tensor, slice_piece(shape, 1, columns), tensor.value.narrow(1, columns.begin, columns.length));
+  }
+  return pieces;
+}
+
+/// A group of one rank.
+inline std::unique_ptr<Communicator> solo_group() { return SoloFactory().make_world_group(); }
 
 }  // namespace collimate

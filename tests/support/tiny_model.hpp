@@ -18,7 +18,7 @@
 namespace collimate::test {
 
 /// Random weights large enough that every part of the model matters; the same for every call with one seed.
-inline ParameterLoader random_weights(std::uint64_t seed) {
+inline WholeTensors random_tensors(std::uint64_t seed) {
   return [seed](const LogicalTensor& tensor) {
     at::Generator generator = at::detail::createCPUGenerator(seed ^ std::hash<std::string>()(tensor.name));
     const bool is_norm = tensor.name.find("norm") != std::string::npos;
@@ -26,6 +26,7 @@ inline ParameterLoader random_weights(std::uint64_t seed) {
     return is_norm ? values.mul_(0.3).add_(1.0) : values.mul_(0.4);
   };
 }
+inline ParameterLoader random_weights(std::uint64_t seed) { return parts_of(random_tensors(seed)); }
 
 /// Pairs of the given lengths with random tokens.
 inline std::vector<PairTokens> random_pairs(const std::vector<PairLengths>& lengths, std::int64_t vocab_size,

@@ -29,6 +29,12 @@ StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& 
 
 /// A source's tensors, for shards. Not owned: `source`.
 ParameterLoader parameter_loader(const ModelSource& source);
+/// The weights of a checkpoint of the same model; throws InputError where a tensor is missing or has another shape. Not
+/// owned: `checkpoint`.
+ParameterLoader parameter_loader(const Checkpoint& checkpoint);
+
+/// The rank's part of a tensor, as a checkpoint knows it.
+TensorPiece slice_of(const PlacedTensor& placed);
 
 /// *Local.* Loads initial weights.
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options);

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "collimate/base/hash.hpp"
 #include "collimate/base/unique_handle.hpp"
+#include "collimate/io/block_hashes.hpp"
 
 namespace collimate {
 
@@ -31,8 +31,8 @@ class OutputFile {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::uint64_t num_bytes() const noexcept { return num_bytes_; }
 
-  /// XXH3-128 of all that was written.
-  [[nodiscard]] Hash128 hash() const { return hash_.digest(); }
+  /// XXH3-128 of each kBlockBytes that were written, the last ones perhaps fewer: see BlockHashes.
+  [[nodiscard]] std::vector<Hash128> block_hashes() const { return hashes_.digests(); }
 
   /// Appends. Throws Error, for example on a full disk.
   void write(std::span<const std::byte> bytes);
@@ -50,7 +50,7 @@ class OutputFile {
   std::string known_as_;
   FileDescriptor descriptor_;
   std::uint64_t num_bytes_ = 0;
-  StreamingHash hash_;
+  BlockHashes hashes_;
 };
 
 /// Makes what stands in a folder (its names) or an existing file (its bytes) durable. Throws Error.

@@ -3,9 +3,11 @@
 // leaves the canonical configuration, by which the folder is known as this run's from then on.
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "collimate/io/file_lock.hpp"
 #include "collimate/job/run_config.hpp"
 
 namespace collimate {
@@ -19,8 +21,9 @@ class OutputFolder {
   static OutputFolder inspect(const RunConfig& config);
 
   /// Creates the folder if need be and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
-  /// *Local.* Throws InputError when that cannot be written.
-  void claim() const;
+  /// Nobody else claims it until this object is gone. *Local.* Throws InputError when that cannot be written, or when
+  /// another run has claimed it, which it names.
+  void claim();
 
   /// Whether the folder is of this run already.
   [[nodiscard]] bool is_continued() const noexcept { return is_continued_; }
@@ -40,6 +43,7 @@ class OutputFolder {
   std::filesystem::path path_;
   bool is_continued_ = false;
   std::vector<FieldDifference> schedule_changes_;
+  std::unique_ptr<FileLock> lock_;  ///< since it is claimed
 };
 
 }  // namespace collimate

@@ -15,8 +15,13 @@
 
 namespace collimate {
 
-/// Gives the whole tensor of a name, in its logical shape; any dtype. The rank's part is copied out of it at once.
-using ParameterLoader = std::function<at::Tensor(const LogicalTensor&)>;
+/// Gives the rank's part of a tensor, in part_shape(); any dtype. It may lie in memory that is only lent: it is copied
+/// at once.
+using ParameterLoader = std::function<at::Tensor(const PlacedTensor&)>;
+/// Gives whole tensors, in their logical shapes, likewise.
+using WholeTensors = std::function<at::Tensor(const LogicalTensor&)>;
+/// The rank's parts of whole tensors.
+ParameterLoader parts_of(WholeTensors whole);
 
 /// *Local.* This rank's part of a tensor as a stage computes with it: its own memory, in the options' dtype and on
 /// their device. Throws InvariantError if the loader gives another shape.

@@ -17,9 +17,8 @@ struct RankMemory {
   int world_rank = 0;
   MemoryUse step;            ///< in a training step
   std::int64_t loading = 0;  ///< before the first step: while weights are loaded and the device's speed is measured
-  std::int64_t saving = 0;   ///< while a checkpoint is gathered
 
-  [[nodiscard]] std::int64_t peak() const { return std::max({step.total(), loading, saving}); }
+  [[nodiscard]] std::int64_t peak() const { return std::max(step.total(), loading); }
 };
 
 /// *Local.* Of one rank. `microbatches`: of a step, of whichever data rank. Throws InputError as pipeline_layout().

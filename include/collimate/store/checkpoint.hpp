@@ -1,9 +1,10 @@
 #pragma once
-// One checkpoint: a folder of safetensors files and manifest.json, which says what is in them, with checksums of every
-// file and of itself. CheckpointStore keeps several.
+// One checkpoint: a folder of safetensors files, one a rank, and manifest.json, which says what is in them, with
+// checksums of all of it (docs/formats.md). CheckpointStore keeps several.
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,19 +12,19 @@
 #include <ATen/core/Tensor.h>
 #include <nlohmann/json.hpp>
 
+#include "collimate/comm/communicator.hpp"
 #include "collimate/io/safetensors.hpp"
+#include "collimate/store/reshard_plan.hpp"
 
 namespace collimate {
 
-struct NamedTensor {
+/// What one rank saves of a logical tensor of a group: "model", "exp_avg", "exp_avg_sq".
+struct SavedPiece {
+  std::string group;
   std::string name;
-  at::Tensor value;
-};
-
-/// Tensors of one kind by logical name: "model", "exp_avg", "exp_avg_sq". Saved as <name>.safetensors.
-struct TensorGroup {
-  std::string name;
-  std::vector<NamedTensor> tensors;
+  std::vector<std::int64_t> shape;  ///< of the whole tensor
+  TensorPiece piece;
+  at::Tensor value;  ///< its elements in row-major order, on any device, in any dtype that weights have
 };
 
 /// Everything but the tensors that a run needs to go on.
@@ -32,33 +33,52 @@ struct CheckpointState {
   nlohmann::json trainer_state;                     ///< The trainer's own: epoch, pairs seen, and so on.
   std::map<std::string, std::string> fingerprints;  ///< Identity of data, reference store and model.
   std::string configuration;                        ///< The run's canonical configuration text.
+  std::map<std::string, int> layout;                ///< Ranks along each axis when it was saved, for the reader.
 };
 
-/// A checkpoint on disk, opened and verified.
+/// A checkpoint on disk. Files are opened as they are needed, and what is read of them is verified. Used by one thread
+/// at a time.
 class Checkpoint {
  public:
-  /// Maps the files and checks the manifest and every file against their checksums: reads every byte once. *Local.*
-  /// Throws InputError naming the file and what is wrong.
+  /// Checks the manifest against its checksum, and that the files are there with their sizes. *Local.* Throws
+  /// InputError naming the file and what is wrong.
   static Checkpoint open(const std::string& path);
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
 
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  [[nodiscard]] const CheckpointState& state() const noexcept { return state_; }
+  [[nodiscard]] const std::string& path() const;
+  [[nodiscard]] const CheckpointState& state() const;
   [[nodiscard]] std::vector<std::string> group_names() const;
-  /// In the order in which they were saved. Throws InputError when there is no such group.
-  [[nodiscard]] const std::vector<TensorView>& tensors(const std::string& group) const;
-  /// A tensor of its own, on the CPU, in the dtype it was saved in. Throws InputError when there is none of that name.
+  /// By name, with the shapes of whole tensors. Throws InputError when there is no such group.
+  [[nodiscard]] std::vector<TensorInfo> tensors(const std::string& group) const;
+
+  /// Throws InputError when there is none of that name.
+  [[nodiscard]] const std::vector<std::int64_t>& shape_of(const std::string& group, const std::string& name) const;
+
+  /// A tensor of its own, on the CPU, in the dtype it was saved in, from whatever pieces it was saved as. *Local.*
+  /// Throws InputError when there is none of that name, naming file and tensor when it is damaged.
   [[nodiscard]] at::Tensor load(const std::string& group, const std::string& name) const;
+  /// The same of a piece alone: [flat.length], reading nothing else.
+  [[nodiscard]] at::Tensor load_piece(const std::string& group, const std::string& name,
+                                      const TensorPiece& piece) const;
+
+  /// *Local.* Reads and verifies every block of the files of which `block % num_shares` is `share`. Throws InputError
+  /// naming file, bytes and tensors.
+  void verify(int share, int num_shares) const;
+  void verify() const { verify(0, 1); }
 
  private:
-  Checkpoint() = default;
+  struct Content;
+  explicit Checkpoint(std::unique_ptr<Content> content);
 
-  std::string path_;
-  CheckpointState state_;
-  std::map<std::string, SafetensorsFile> groups_;
+  std::unique_ptr<Content> content_;
 };
 
-/// Writes a checkpoint into the existing, empty folder `path`: files, then the manifest. Neither durable nor atomic by
-/// itself: CheckpointStore stages the folder. Tensors on any device, of any dtype that safetensors has. Throws Error.
-void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const TensorGroup> groups);
+/// *Collective.* Writes a checkpoint into the existing, empty folder `path`, which all ranks see: each rank its pieces,
+/// durable, then rank 0 the manifest. Not atomic by itself: CheckpointStore stages the folder. `state` is rank 0's.
+/// Throws AgreedError.
+void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
+                      Communicator& world);
 
 }  // namespace collimate

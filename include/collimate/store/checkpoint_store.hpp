@@ -18,16 +18,17 @@ struct FoundCheckpoint {
   std::vector<std::string> skipped;  ///< One message each, newest first.
 };
 
-/// The folder `checkpoints` of a run. *Local*: one rank owns it.
+/// The folder `checkpoints` of a run, which all ranks see. *Local* where nothing else is said: one rank owns it.
 class CheckpointStore {
  public:
   /// `folder` need not exist before the first save. Keeps the `save_total_limit` (>= 1) newest.
   CheckpointStore(std::string folder, int save_total_limit);
 
-  /// Saves as step_<state.step>, replacing one of the same step, makes it `latest`, and deletes what is over the limit:
-  /// never `latest`, `best` or the newest valid one. Returns the folder. Throws Error when anything cannot be written;
-  /// then all earlier checkpoints and pointers are as before.
-  std::string save(const CheckpointState& state, std::span<const TensorGroup> groups) const;
+  /// *Collective.* Saves all ranks' pieces as step_<state.step>, replacing one of the same step, makes it `latest`, and
+  /// deletes what is over the limit: never `latest`, `best` or the newest valid one. `state` is rank 0's. Returns the
+  /// folder. Throws AgreedError when anything cannot be written; then all earlier checkpoints and pointers are as
+  /// before.
+  std::string save(const CheckpointState& state, std::span<const SavedPiece> own, Communicator& world) const;
   /// Makes `best` point to a saved step. Throws Error when there is none.
   void mark_best(std::int64_t step) const;
 
@@ -36,8 +37,8 @@ class CheckpointStore {
   [[nodiscard]] std::string path_of(std::int64_t step) const;
   /// Where a pointer ("latest" or "best") leads, if to an existing folder.
   [[nodiscard]] std::optional<std::string> find_pointer(const std::string& name) const;
-  /// Opens from the newest on until one verifies.
-  [[nodiscard]] FoundCheckpoint find_latest_valid() const;
+  /// *Collective.* Opens from the newest on until one verifies; each rank reads its share.
+  [[nodiscard]] FoundCheckpoint find_latest_valid(Communicator& world) const;
 
  private:
   void delete_over_limit() const;

@@ -54,8 +54,9 @@ class Policy {
   /// *Local.* Bytes of this rank's tensors between steps.
   [[nodiscard]] MemoryUse held_bytes() const;
 
-  /// *Collective* over the job. Weights and moments by logical name, whole, on world rank 0; empty elsewhere.
-  [[nodiscard]] std::vector<TensorGroup> gather_groups();
+  /// *Collective* over the data axis. What this rank saves: its pieces of weights ("model") and moments ("exp_avg",
+  /// "exp_avg_sq"), which lie where they are used. Over all ranks each element is in one of them.
+  [[nodiscard]] std::vector<SavedPiece> pieces();
   /// *Local.* Takes this rank's part of a checkpoint that was saved after `num_updates`: moments, and weights in all of
   /// their digits.
   void restore(const Checkpoint& checkpoint, std::int64_t num_updates);
@@ -66,13 +67,22 @@ class Policy {
   class Keeper;
 
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
-  using LoadWhole = std::function<at::Tensor(const std::string& name)>;
-  [[nodiscard]] at::Tensor whole_of(const at::Tensor& own) const;
-  void fill(const std::vector<at::Tensor>& parts, const LoadWhole& load) const;
+  // Where this rank's elements of a parameter are: in the logical tensor, and in which of the parts as updated_parts()
+  // gives them.
+  struct OwnedRun {
+    TensorPiece piece;
+    std::size_t part = 0;
+    ShardRange in_part;
+  };
+  [[nodiscard]] OwnedRun owned_run(std::size_t parameter) const;
+  [[nodiscard]] OwnedRun saved_run(std::size_t parameter) const;
+  using LoadPiece = std::function<at::Tensor(const std::string& name, const TensorPiece& piece)>;
+  void fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const;
 
   const ProcessMesh& mesh_;
   int zero_stage_;
   ModelShard shard_;
+  std::vector<PlacedTensor> placed_;  // [parameters]
   FlatParameters parameters_;
   MasterWeights masters_;
   AdamW optimizer_;

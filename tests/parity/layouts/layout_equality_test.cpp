@@ -33,7 +33,8 @@ void expect_close(const std::vector<double>& got, const std::vector<double>& exp
   }
 }
 
-void expect_close(const std::vector<NamedTensor>& got, const std::vector<NamedTensor>& expected, const char* what) {
+void expect_close(const std::vector<test::NamedTensor>& got, const std::vector<test::NamedTensor>& expected,
+                  const char* what) {
   ASSERT_EQ(got.size(), expected.size());
   for (std::size_t i = 0; i < got.size(); ++i) {
     EXPECT_EQ(got[i].name, expected[i].name);

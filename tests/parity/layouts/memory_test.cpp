@@ -173,9 +173,9 @@ TEST(MemoryTest, a_pass_without_a_backward_pass_takes_what_the_plan_says) {
 // Whole tensors in the host's memory, as a mapped file has them.
 ParameterLoader host_weights(const ModelSpec& spec) {
   std::map<std::string, at::Tensor> weights;
-  const ParameterLoader random = test::random_weights(3);
+  const WholeTensors random = test::random_tensors(3);
   for (const LogicalTensor& tensor : logical_tensors(spec)) weights.emplace(tensor.name, random(tensor));
-  return [weights = std::move(weights)](const LogicalTensor& tensor) { return weights.at(tensor.name); };
+  return parts_of([weights = std::move(weights)](const LogicalTensor& tensor) { return weights.at(tensor.name); });
 }
 
 TEST(MemoryTest, offloaded_weights_take_two_layers_and_give_the_same_bits) {

@@ -9,6 +9,7 @@
 #include "collimate/engine/step_traffic.hpp"
 #include "collimate/plan/rank_memory.hpp"
 #include "collimate/train/train_step.hpp"
+#include "gather_state.hpp"
 #include "support/preference_file.hpp"
 #include "support/tiny_model.hpp"
 
@@ -53,11 +54,11 @@ ObjectiveConfig mixed_objective() {
 // Matrices that keep the size of what they are applied to: larger ones would magnify the last bit of a sum from layer
 // to layer, and with it every difference in the order of summation.
 ParameterLoader even_weights() {
-  const ParameterLoader load = random_weights(41);
-  return [load](const LogicalTensor& tensor) {
+  const WholeTensors load = random_tensors(41);
+  return parts_of([load](const LogicalTensor& tensor) {
     const at::Tensor values = load(tensor);
     return tensor.shape.size() == 2 ? values / (0.4 * std::sqrt(static_cast<double>(tensor.shape[1]))) : values;
-  };
+  });
 }
 
 std::vector<StreamSize> sizes_of(const std::vector<MicroBatch>& microbatches) {
@@ -170,7 +171,7 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
     add_expected_traffic(policy.shard(), mesh, sizes, layout, result);
     add_expected_memory(policy.shard(), mesh, sizes, layout, result);
     result.held_bytes = policy.held_bytes();
-    std::vector<TensorGroup> state = policy.gather_groups();
+    std::vector<TensorGroup> state = gather_state(policy, mesh.world());
     if (step == 0 && !state.empty()) result.gradients = state.at(1).tensors;
     result.state = std::move(state);
   }

@@ -13,6 +13,7 @@
 #include "collimate/nn/model_shard.hpp"
 #include "collimate/store/checkpoint.hpp"
 #include "collimate/store/reference_store.hpp"
+#include "gather_state.hpp"
 #include "layouts.hpp"
 
 namespace collimate::test {

@@ -49,7 +49,7 @@ class OutputFolderTest : public ::testing::Test {
 };
 
 TEST_F(OutputFolderTest, inspecting_writes_nothing) {
-  const OutputFolder output = OutputFolder::inspect(config());
+  OutputFolder output = OutputFolder::inspect(config());
   EXPECT_FALSE(output.is_continued());
   EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
@@ -64,7 +64,7 @@ TEST_F(OutputFolderTest, claiming_leaves_the_canonical_configuration_alone) {
 }
 
 TEST_F(OutputFolderTest, says_where_things_are) {
-  const OutputFolder output = OutputFolder::inspect(config());
+  OutputFolder output = OutputFolder::inspect(config());
   EXPECT_EQ(output.path(), run());
   EXPECT_EQ(output.config_file(), run() / "config.yaml");
   EXPECT_EQ(output.metrics_file(), run() / "metrics.jsonl");
@@ -102,7 +102,7 @@ TEST_F(OutputFolderTest, a_changed_schedule_is_told_and_a_changed_layout_is_not)
   OutputFolder::inspect(config()).claim();
   const auto changed =
       config({"train.max_steps=7", "optimizer.learning_rate=1e-6", "parallel.data=2", "model.path=moved"});
-  const OutputFolder output = OutputFolder::inspect(changed);
+  OutputFolder output = OutputFolder::inspect(changed);
   EXPECT_TRUE(output.is_continued());
   EXPECT_THAT(output.schedule_changes(),
               ElementsAre(FieldDifference{"optimizer.learning_rate", Role::kSchedule, "5.0e-07", "1.0e-06"},
@@ -167,7 +167,7 @@ TEST_F(OutputFolderTest, a_read_only_disk_is_refused) {
 TEST_F(OutputFolderTest, a_full_disk_leaves_no_configuration) {
   SmallDisk disk(1 << 15);
   const fs::path directory = disk.path() / "run";
-  const OutputFolder output = OutputFolder::inspect(load_dpo({"output.directory=\"" + directory.string() + "\""}));
+  OutputFolder output = OutputFolder::inspect(load_dpo({"output.directory=\"" + directory.string() + "\""}));
   EXPECT_THAT([&] { write_bytes(disk.path() / "filler", std::string(1 << 16, 'x')); },
               ::testing::Throws<std::runtime_error>());
   EXPECT_THAT(

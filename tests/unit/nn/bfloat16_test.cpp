@@ -81,11 +81,11 @@ TEST(Bfloat16Test, attention_merges_a_shared_prefix_in_float32) {
 
 // Weights that bfloat16 holds exactly.
 ParameterLoader rounded_weights() {
-  const ParameterLoader load = test::random_weights(11);
-  return [load](const LogicalTensor& tensor) {
+  const WholeTensors load = test::random_tensors(11);
+  return parts_of([load](const LogicalTensor& tensor) {
     const at::Tensor values = load(tensor);
     return (tensor.shape.size() == 2 ? values * 0.3 : values).to(at::kBFloat16).to(at::kDouble);
-  };
+  });
 }
 
 struct ModelResult {

@@ -178,7 +178,7 @@ TEST(StageTest, forward_does_the_same_twice_and_leaves_the_parameters_alone) {
 
 TEST(StageTest, refuses_a_wrong_shape_and_a_token_outside_the_vocabulary) {
   const ModelSpec spec = test::tiny_spec();
-  EXPECT_THROW(ModelShard(spec, [](const LogicalTensor&) { return at::zeros({3}); }), InvariantError);
+  EXPECT_THROW(ModelShard(spec, [](const PlacedTensor&) { return at::zeros({3}); }), InvariantError);
   const ModelShard shard(spec, test::random_weights(5), {});
   MicroBatch microbatch = build_microbatch(test::random_pairs(kLengths, spec.vocab_size, 3), {});
   microbatch.tokens[2] = spec.vocab_size;

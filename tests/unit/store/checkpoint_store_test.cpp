@@ -22,11 +22,11 @@ using ::testing::SizeIs;
 class CheckpointStoreTest : public ::testing::Test {
  protected:
   std::string save(std::int64_t step, int limit = 3) const {
-    return CheckpointStore(folder_, limit).save(sample_state(step), sample_groups(step));
+    return CheckpointStore(folder_, limit).save(sample_state(step), sample_pieces(step), *solo_group());
   }
   CheckpointStore store() const { return {folder_, 3}; }
   std::optional<std::int64_t> latest_valid_step() const {
-    const FoundCheckpoint found = store().find_latest_valid();
+    const FoundCheckpoint found = store().find_latest_valid(*solo_group());
     return found.checkpoint ? std::optional(found.checkpoint->state().step) : std::nullopt;
   }
 
@@ -63,7 +63,7 @@ TEST_F(CheckpointStoreTest, damaged_ones_do_not_count_as_kept) {
   save(2);
   save(3);
   fs::remove(store().path_of(2) + "/manifest.json");
-  fs::resize_file(store().path_of(3) + "/model.safetensors", 10);
+  fs::resize_file(store().path_of(3) + "/rank_00000.safetensors", 10);
   save(4, 2);
   EXPECT_THAT(store().steps(), ElementsAre(1, 2, 3, 4));
   save(5, 1);
@@ -74,19 +74,19 @@ TEST_F(CheckpointStoreTest, passes_over_damaged_ones_with_reasons) {
   save(1);
   save(2);
   save(3);
-  flip_byte(store().path_of(3) + "/exp_avg.safetensors", 100);
+  flip_byte(store().path_of(3) + "/rank_00000.safetensors", 100);
   fs::remove(store().path_of(2) + "/manifest.json");
-  const FoundCheckpoint found = store().find_latest_valid();
+  const FoundCheckpoint found = store().find_latest_valid(*solo_group());
   ASSERT_TRUE(found.checkpoint);
   EXPECT_EQ(found.checkpoint->state().step, 1);
-  EXPECT_THAT(found.skipped, ElementsAre(HasSubstr("step_00000003/exp_avg.safetensors: checksum"),
+  EXPECT_THAT(found.skipped, ElementsAre(HasSubstr("step_00000003/rank_00000.safetensors: bytes 0"),
                                          HasSubstr("step_00000002/manifest.json")));
 }
 
 TEST_F(CheckpointStoreTest, finds_none_and_deletes_nothing_when_all_are_damaged) {
   save(1);
-  flip_byte(store().path_of(1) + "/model.safetensors", 100);
-  const FoundCheckpoint found = store().find_latest_valid();
+  flip_byte(store().path_of(1) + "/rank_00000.safetensors", 100);
+  const FoundCheckpoint found = store().find_latest_valid(*solo_group());
   EXPECT_FALSE(found.checkpoint);
   EXPECT_THAT(found.skipped, SizeIs(1));
   EXPECT_THAT(store().steps(), ElementsAre(1));
@@ -104,9 +104,9 @@ TEST_F(CheckpointStoreTest, ignores_what_a_killed_writer_left_and_foreign_names)
 
 TEST_F(CheckpointStoreTest, replaces_a_checkpoint_of_the_same_step) {
   save(1);
-  store().save(sample_state(1), sample_groups(9));
-  const Checkpoint checkpoint = *store().find_latest_valid().checkpoint;
-  EXPECT_TRUE(checkpoint.load("model", "a.weight").equal(sample_groups(9)[0].tensors[0].value));
+  store().save(sample_state(1), sample_pieces(9), *solo_group());
+  const Checkpoint checkpoint = *store().find_latest_valid(*solo_group()).checkpoint;
+  EXPECT_TRUE(checkpoint.load("model", "a.weight").equal(sample_tensors(9)[1].value));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
 }
 
@@ -115,19 +115,19 @@ TEST_F(CheckpointStoreTest, works_after_the_run_folder_was_moved) {
   fs::rename(temporary_.path() / "run", temporary_.path() / "moved");
   const CheckpointStore moved(temporary_.path() / "moved" / "checkpoints", 3);
   EXPECT_TRUE(moved.find_pointer("latest"));
-  EXPECT_EQ(moved.find_latest_valid().checkpoint->state().step, 1);
+  EXPECT_EQ(moved.find_latest_valid(*solo_group()).checkpoint->state().step, 1);
 }
 
 TEST_F(CheckpointStoreTest, a_failed_save_leaves_everything_as_it_was) {
   SmallDisk disk(131072);
   folder_ = disk.path() / "checkpoints";
   save(1);
-  EXPECT_THAT([&] { store().save(sample_state(2), sample_groups(2, 10'000)); },
-              throws<Error>(HasSubstr("No space left on device")));
+  EXPECT_THAT([&] { store().save(sample_state(2), sample_pieces(2, 10'000), *solo_group()); },
+              throws<AgreedError>(HasSubstr("No space left on device")));
   EXPECT_THAT(store().steps(), ElementsAre(1));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
   disk.make_read_only();
-  EXPECT_THAT([&] { save(3); }, throws<Error>(HasSubstr("Read-only file system")));
+  EXPECT_THAT([&] { save(3); }, throws<AgreedError>(HasSubstr("Read-only file system")));
   EXPECT_EQ(latest_valid_step(), 1);
 }
 

@@ -23,7 +23,10 @@ class CheckpointTest : public ::testing::Test {
  protected:
   CheckpointTest() {
     fs::create_directory(path_);
-    write_checkpoint(path_, sample_state(7), sample_groups(7));
+    write_checkpoint(path_, sample_state(7), sample_pieces(7), *solo_group());
+  }
+  void expect_refused_when_read(const std::string& file) const {
+    EXPECT_THAT([&] { Checkpoint::open(path_).verify(); }, throws<InputError>(HasSubstr(file)));
   }
   template <class Matcher>
   void expect_refused(const Matcher& message) const {
@@ -42,12 +45,13 @@ TEST_F(CheckpointTest, gives_back_state_and_tensors) {
   EXPECT_EQ(checkpoint.state().configuration, sample_state(7).configuration);
   EXPECT_THAT(checkpoint.group_names(), ElementsAre("exp_avg", "model"));
   EXPECT_EQ(checkpoint.tensors("model")[1].name, "b.bias");
-  for (const TensorGroup& group : sample_groups(7)) {
-    for (const NamedTensor& tensor : group.tensors) {
-      const at::Tensor loaded = checkpoint.load(group.name, tensor.name);
-      EXPECT_EQ(loaded.scalar_type(), tensor.value.scalar_type());
-      EXPECT_TRUE(loaded.equal(tensor.value));
-    }
+  for (const SampleTensor& tensor : sample_tensors(7)) {
+    const at::Tensor loaded = checkpoint.load(tensor.group, tensor.name);
+    EXPECT_EQ(loaded.scalar_type(), tensor.value.scalar_type());
+    EXPECT_TRUE(loaded.equal(tensor.value));
+    const TensorPiece rows{.dim = 0, .part = {.begin = 1, .length = 2}, .flat = {.begin = 1, .length = 1}};
+    EXPECT_TRUE(checkpoint.load_piece(tensor.group, tensor.name, rows)
+                    .equal(tensor.value.narrow(0, 1, 2).reshape({-1}).narrow(0, 1, 1)));
   }
   EXPECT_THAT([&] { (void)checkpoint.tensors("exp_avg_sq"); },
               throws<InputError>(HasSubstr("no tensors 'exp_avg_sq'")));
@@ -57,7 +61,7 @@ TEST_F(CheckpointTest, gives_back_state_and_tensors) {
 TEST_F(CheckpointTest, equal_content_gives_equal_bytes) {
   const fs::path again = folder_.path() / "again";
   fs::create_directory(again);
-  write_checkpoint(again, sample_state(7), sample_groups(7));
+  write_checkpoint(again, sample_state(7), sample_pieces(7), *solo_group());
   for (const auto& entry : fs::directory_iterator(path_)) {
     EXPECT_TRUE(read_bytes(entry.path()) == read_bytes(again / entry.path().filename())) << entry.path();
   }
@@ -69,7 +73,8 @@ TEST_F(CheckpointTest, manifest_checksum_is_what_the_documentation_says) {
   text.replace(text.find(checksum), checksum.size(), std::string(32, '0'));
   EXPECT_EQ(hash_text(text).hex(), checksum);
   const auto files = nlohmann::json::parse(text)["files"];
-  EXPECT_EQ(hash_text(read_bytes(path_ / "model.safetensors")).hex(), files[0]["xxh3_128"]);
+  EXPECT_EQ(files[0]["name"], "rank_00000.safetensors");
+  EXPECT_EQ(hash_text(read_bytes(path_ / "rank_00000.safetensors")).hex(), files[0]["blocks"][0]);
 }
 
 TEST_F(CheckpointTest, a_flipped_byte_anywhere_is_detected_and_its_file_named) {
@@ -79,16 +84,50 @@ TEST_F(CheckpointTest, a_flipped_byte_anywhere_is_detected_and_its_file_named) {
       std::string flipped = whole;
       flipped[place] = static_cast<char>(~flipped[place]);
       write_bytes(entry.path(), flipped);
-      EXPECT_THAT([&] { (void)Checkpoint::open(path_); }, throws<InputError>(HasSubstr(entry.path().string())))
-          << place;
+      expect_refused_when_read(entry.path().string());
     }
     write_bytes(entry.path(), whole);
   }
   EXPECT_EQ(Checkpoint::open(path_).state().step, 7);
 }
 
+// What lies in one block of a megabyte is read without another block's damage being seen, and the damaged tensor is
+// named.
+TEST_F(CheckpointTest, what_is_read_is_verified_and_nothing_else) {
+  const fs::path large = folder_.path() / "large";
+  fs::create_directory(large);
+  const std::int64_t num_elements = 3 << 18;  // three blocks
+  const at::Tensor values = at::arange(num_elements, at::kFloat);
+  const std::vector<std::int64_t> shape{num_elements};
+  write_checkpoint(large, sample_state(1),
+                   std::vector{SavedPiece{"model", "a", shape, whole_piece(shape), values},
+                               SavedPiece{"model", "b", shape, whole_piece(shape), values}},
+                   *solo_group());
+  flip_byte(large / "rank_00000.safetensors", (2 << 20) + 5);
+  const Checkpoint checkpoint = Checkpoint::open(large);
+  const TensorPiece first{.dim = -1, .part = {}, .flat = {.begin = 0, .length = 1000}};
+  EXPECT_TRUE(checkpoint.load_piece("model", "a", first).equal(values.narrow(0, 0, 1000)));
+  EXPECT_TRUE(checkpoint.load("model", "b").equal(values));
+  const auto names_a = AllOf(HasSubstr("rank_00000.safetensors: bytes 2097152 to 3145728"), HasSubstr("model/a"));
+  EXPECT_THAT([&] { (void)checkpoint.load("model", "a"); }, throws<InputError>(names_a));
+  EXPECT_THAT([&] { checkpoint.verify(); }, throws<InputError>(names_a));
+  checkpoint.verify(0, 7);
+  EXPECT_THAT([&] { checkpoint.verify(2, 7); }, throws<InputError>(names_a));
+}
+
+TEST_F(CheckpointTest, pieces_must_make_up_each_tensor) {
+  const fs::path half = folder_.path() / "half";
+  fs::create_directory(half);
+  std::vector<SavedPiece> pieces = sample_pieces(7);
+  pieces.front().piece.flat.length = 5;
+  pieces.front().value = pieces.front().value.narrow(0, 0, 5);
+  write_checkpoint(half, sample_state(1), pieces, *solo_group());
+  EXPECT_THAT([&] { (void)Checkpoint::open(half); },
+              throws<InputError>(AllOf(HasSubstr("'a.weight' of 'exp_avg'"), HasSubstr("its pieces have 5"))));
+}
+
 TEST_F(CheckpointTest, says_what_is_cut_missing_or_foreign) {
-  const fs::path model = path_ / "model.safetensors";
+  const fs::path model = path_ / "rank_00000.safetensors";
   fs::resize_file(model, 50);
   expect_refused(AllOf(HasSubstr(model.string()), HasSubstr("has 50 bytes; the manifest says")));
   fs::remove(model);
@@ -102,11 +141,11 @@ TEST_F(CheckpointTest, says_what_is_cut_missing_or_foreign) {
 }
 
 TEST_F(CheckpointTest, a_manifest_that_lacks_a_key_is_named_even_with_a_right_checksum) {
-  std::string text = R"({"format": "collimate.checkpoint", "format_version": 1, "checksum": ")";
+  std::string text = R"({"format": "collimate.checkpoint", "format_version": 2, "checksum": ")";
   const std::string rest = R"(", "step": 1})";
   text += hash_text(text + std::string(32, '0') + rest).hex() + rest;
   write_bytes(path_ / "manifest.json", text);
-  expect_refused(AllOf(HasSubstr("is not a complete manifest"), HasSubstr("trainer_state")));
+  expect_refused(AllOf(HasSubstr("is not a complete manifest"), HasSubstr("key")));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -34,7 +35,7 @@ def run_snippet(mark: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **name
     """Runs the one snippet that contains `mark` inside `folder`; gives its variables."""
     (snippet,) = [text for text in SNIPPETS if mark in text]
     monkeypatch.chdir(folder)
-    scope = {"h5py": h5py, "json": json, "safetensors": safetensors, "xxh3_128_hexdigest": xxh3_128_hexdigest} | names
+    scope = {"h5py": h5py, "json": json, "np": np, "xxh3_128_hexdigest": xxh3_128_hexdigest} | names
     exec(snippet, scope)
     return scope
 
@@ -46,6 +47,7 @@ def test_preference_file_reads_as_documented(samples, monkeypatch, capsys):
 
 def test_reference_store_reads_as_documented(samples, monkeypatch, capsys):
     scope = run_snippet("reference.h5", samples, monkeypatch)
+    assert [part.tolist() for part in scope["tokens"]] == [[-1.5, 0.0]]
     assert "[-1.5] (1, 2)" in capsys.readouterr().out
     assert scope["f"].attrs["format"] == b"collimate.reference"
     assert scope["f"].attrs["weights_fingerprint"] == b"0123"
@@ -74,12 +76,14 @@ def test_metrics_read_as_documented(tmp_path, monkeypatch, capsys):
 
 
 def test_checkpoint_verifies_and_loads_as_documented(samples, monkeypatch):
-    scope = run_snippet("manifest.json", samples / "step", monkeypatch)
-    assert scope["ok"]
-    assert scope["weights"]["a.weight"].shape == (4, 6)
-    assert scope["weights"]["b.bias"].dtype == torch.bfloat16
-    listed = {tensor["name"] for tensor in scope["m"]["tensors"] if tensor["file"] == "model.safetensors"}
-    assert listed == set(scope["weights"])
+    names = {"torch": torch, "load_file": safetensors.torch.load_file}
+    scope = run_snippet("def load_checkpoint", samples / "step", monkeypatch, **names)
+    manifest, groups = scope["load_checkpoint"](samples / "step")
+    assert manifest["step"] == 7
+    weights = groups["model"]
+    assert torch.equal(weights["a.weight"], torch.arange(24.0).view(4, 6) + 7)
+    assert weights["b.bias"].dtype == torch.bfloat16 and weights["b.bias"].shape == (3,)
+    assert torch.equal(groups["exp_avg"]["a.weight"], weights["a.weight"].double().t())
 
 
 @pytest.mark.parametrize(("folder", "dtype"), [("model", torch.float32), ("sharded", torch.bfloat16)])

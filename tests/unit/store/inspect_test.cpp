@@ -84,17 +84,17 @@ TEST_F(InspectTest, tells_a_model_folder) {
 
 TEST_F(InspectTest, tells_checkpoints_and_finds_their_damage) {
   const CheckpointStore store(path_, 3);
-  const std::string step = store.save(sample_state(5), sample_groups(5));
+  const std::string step = store.save(sample_state(5), sample_pieces(5), *solo_group());
   expect_described(step, AllOf(HasSubstr("checkpoint"), HasSubstr("step 5"), HasSubstr("\"num_pairs_seen\":160")));
   expect_described(path_, AllOf(HasSubstr("latest: step_00000005, best: none"), HasSubstr("step 5")));
-  flip_byte(step + "/model.safetensors", 200);
+  flip_byte(step + "/rank_00000.safetensors", 200);
   EXPECT_THAT(inspect_path(step, InspectDepth::kSummary), HasSubstr("step 5"));
-  expect_damage(step, HasSubstr("model.safetensors: checksum"));
-  expect_damage(path_, HasSubstr("model.safetensors: checksum"));
+  expect_damage(step, HasSubstr("rank_00000.safetensors: bytes 0"));
+  expect_damage(path_, HasSubstr("rank_00000.safetensors: bytes 0"));
 }
 
 TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
-  CheckpointStore(path_ + "/checkpoints", 3).save(sample_state(5), sample_groups(5));
+  CheckpointStore(path_ + "/checkpoints", 3).save(sample_state(5), sample_pieces(5), *solo_group());
   write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1, \"loss\": 0.7}\n{\"step\": 2, \"loss\": 0.6}\n");
   write_bytes(path_ + "/run.json", "{\"version\": \"0.1.0\"}");
   expect_described(path_, AllOf(HasSubstr("run "), HasSubstr("0.1.0"), HasSubstr("2 lines"), HasSubstr("\"loss\":0.6"),

@@ -21,9 +21,13 @@ namespace fs = std::filesystem;
 
 void write_samples(const fs::path& root) {
   write_preference_file(root / "train.h5", preference_content({{{1, 2}, {3}, {4, 5}}, {{6}, {7}, {8}}}));
-  const ReferenceRow row{
-      .pair_id = {.high = 1, .low = 2}, .chosen_logps = -1.5, .num_chosen_tokens = 1, .num_rejected_tokens = 1};
-  ReferenceStore({.weights_fingerprint = "0123"}, {row}, {.microbatch_tokens = 4096, .block_pairs = 256})
+  const ReferenceRow row{.pair_id = {.high = 1, .low = 2},
+                         .chosen_logps = -1.5,
+                         .num_chosen_tokens = 1,
+                         .num_rejected_tokens = 1,
+                         .token_logps = {-1.5F, 0.0F}};
+  ReferenceStore({.weights_fingerprint = "0123"}, {row},
+                 {.microbatch_tokens = 4096, .block_pairs = 256, .per_token = true})
       .write(root / "reference.h5");
 
   write_bytes(root / "config.json", tiny_config().dump());
@@ -34,7 +38,7 @@ void write_samples(const fs::path& root) {
                       {.folder = root / "sharded", .dtype = ExportDtype::kBfloat16, .max_shard_bytes = 500});
 
   fs::create_directory(root / "step");
-  write_checkpoint(root / "step", sample_state(7), sample_groups(7));
+  write_checkpoint(root / "step", sample_state(7), sample_pieces(7), *solo_group());
 
   const nlohmann::json facts = {{"weights_fingerprint", source.weights_fingerprint().hex()},
                                 {"config_fingerprint", source.config_fingerprint().hex()}};

@@ -1,0 +1,122 @@
+#include "piece_file.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "collimate/base/error.hpp"
+#include "collimate/base/hash.hpp"
+#include "collimate/io/block_hashes.hpp"
+#include "collimate/io/output_file.hpp"
+#include "tensor_bytes.hpp"
+
+namespace collimate::detail {
+
+namespace {
+
+std::string path_in(const std::string& folder, const std::string& name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+std::span<const std::byte> block_of(std::span<const std::byte> bytes, std::size_t block) {
+  const std::uint64_t begin = block * kBlockBytes;
+  return bytes.subspan(begin, std::min<std::uint64_t>(kBlockBytes, bytes.size() - begin));
+}
+
+// What else a damaged block holds is not known before the header is read.
+SafetensorsFile open_with_verified_header(const std::string& path, const ManifestFile& listed) {
+  const MappedFile file(path);
+  const auto require = [&](std::size_t block) {
+    if (hash_bytes(block_of(file.bytes(), block)).hex() == listed.blocks[block]) return;
+    throw InputError(fmt::format("{}: bytes {} and on do not fit their checksum: the file is damaged in its header",
+                                 path, block * kBlockBytes));
+  };
+  const std::uint64_t expected = (listed.num_bytes + kBlockBytes - 1) / kBlockBytes;
+  if (file.bytes().size() != listed.num_bytes || listed.blocks.size() != expected || expected == 0) {
+    throw InputError(fmt::format("{}: has {} bytes; the manifest says {}, in {} blocks", path, file.bytes().size(),
+                                 listed.num_bytes, listed.blocks.size()));
+  }
+  require(0);
+  std::uint64_t header_bytes = 0;
+  for (std::size_t i = 0; i < sizeof(header_bytes); ++i) {
+    header_bytes |= static_cast<std::uint64_t>(file.bytes()[i]) << (8 * i);
+  }
+  for (std::size_t block = 1; block < listed.blocks.size() && block * kBlockBytes < header_bytes + 8; ++block) {
+    require(block);
+  }
+  return SafetensorsFile(path);
+}
+
+std::string key_of(const SavedPiece& piece) { return piece.group + "/" + piece.name; }
+
+}  // namespace
+
+PieceFile::PieceFile(const std::string& folder, const ManifestFile& listed)
+    : file_(open_with_verified_header(path_in(folder, listed.name), listed)),
+      blocks_(listed.blocks),
+      is_verified_(listed.blocks.size(), false) {}
+
+std::string PieceFile::contents_of(std::size_t block) const {
+  const std::byte* const begin = block_of(file_.file_bytes(), block).data();
+  const std::byte* const end = begin + block_of(file_.file_bytes(), block).size();
+  std::vector<std::string> names;
+  for (const TensorView& tensor : file_.tensors()) {
+    if (tensor.bytes.data() < end && tensor.bytes.data() + tensor.bytes.size() > begin) names.push_back(tensor.name);
+  }
+  return names.empty() ? "its header" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+void PieceFile::verify_block(std::size_t block) const {
+  if (is_verified_[block]) return;
+  const std::span<const std::byte> bytes = block_of(file_.file_bytes(), block);
+  if (hash_bytes(bytes).hex() != blocks_[block]) {
+    throw InputError(fmt::format("{}: bytes {} to {} do not fit their checksum: the file is damaged in {}",
+                                 file_.path(), block * kBlockBytes, block * kBlockBytes + bytes.size(),
+                                 contents_of(block)));
+  }
+  is_verified_[block] = true;
+}
+
+std::span<const std::byte> PieceFile::read(const std::string& key, std::uint64_t begin, std::uint64_t length) const {
+  const TensorView* const view = file_.find(key);
+  if (view == nullptr || begin > view->bytes.size() || length > view->bytes.size() - begin) {
+    throw InputError(fmt::format("{}: has no bytes {} to {} of '{}', which the manifest lists", file_.path(), begin,
+                                 begin + length, key));
+  }
+  if (length == 0) return {};
+  const auto offset = static_cast<std::uint64_t>(view->bytes.data() - file_.file_bytes().data()) + begin;
+  for (std::size_t block = offset / kBlockBytes; block * kBlockBytes < offset + length; ++block) verify_block(block);
+  return view->bytes.subspan(begin, length);
+}
+
+ManifestShare write_pieces(const std::string& folder, int rank, std::span<const SavedPiece> pieces) {
+  ManifestShare share;
+  if (pieces.empty()) return share;
+  const std::string name = fmt::format("rank_{:05}.safetensors", rank);
+  std::vector<TensorInfo> infos;
+  for (const SavedPiece& piece : pieces) {
+    const StorageDtype dtype = storage_dtype_of(piece.value.scalar_type());
+    check(piece.value.numel() == piece.piece.flat.length, "a piece has the elements that it says");
+    infos.push_back({.name = key_of(piece), .dtype = dtype, .shape = {piece.piece.flat.length}});
+    share.tensors.push_back({.group = piece.group,
+                             .info = {.name = piece.name, .dtype = dtype, .shape = piece.shape},
+                             .pieces = {{.file = name, .piece = piece.piece}}});
+  }
+  OutputFile file(path_in(folder, name));
+  SafetensorsWriter writer(file, infos);
+  for (const SavedPiece& piece : pieces) {
+    const at::Tensor value = piece.value.detach().to(at::kCPU).contiguous();
+    writer.append(bytes_of(value));
+  }
+  writer.finish();
+  file.close();
+  ManifestFile& listed =
+      share.files.emplace_back(ManifestFile{.name = name, .num_bytes = file.num_bytes(), .blocks = {}});
+  for (const Hash128& hash : file.block_hashes()) listed.blocks.push_back(hash.hex());
+  return share;
+}
+
+}  // namespace collimate::detail
