@@ -45,10 +45,6 @@ ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, con
   return {source.spec(), layout, parameter_loader(source), options};
 }
 
-TensorPiece slice_of(const PlacedTensor& placed) {
-  return slice_piece(placed.tensor.shape, placed.placement.dim, placed.placement.range);
-}
-
 ParameterLoader parameter_loader(const Checkpoint& checkpoint) {
   return [&checkpoint](const PlacedTensor& placed) {
     const LogicalTensor& tensor = placed.tensor;

@@ -28,7 +28,7 @@ ShardRange range_of(const nlohmann::json& json) {
 }
 
 nlohmann::ordered_json json_of(const ManifestFile& file) {
-  return {{"name", file.name}, {"bytes", file.num_bytes}, {"blocks", file.blocks}};
+  return {{"name", file.name}, {"bytes", file.num_bytes}, {"header", file.header}, {"blocks", file.blocks}};
 }
 
 nlohmann::ordered_json json_of(const ManifestTensor& tensor) {
@@ -54,7 +54,10 @@ nlohmann::ordered_json array_of(const std::vector<Element>& elements) {
 std::vector<ManifestFile> files_of(const nlohmann::json& json) {
   std::vector<ManifestFile> files;
   for (const auto& file : json.at("files")) {
-    files.push_back({.name = file.at("name"), .num_bytes = file.at("bytes"), .blocks = file.at("blocks")});
+    files.push_back({.name = file.at("name"),
+                     .num_bytes = file.at("bytes"),
+                     .header = file.at("header"),
+                     .blocks = file.at("blocks")});
   }
   return files;
 }

@@ -16,7 +16,8 @@ inline constexpr const char* kManifestName = "manifest.json";
 struct ManifestFile {
   std::string name;
   std::uint64_t num_bytes = 0;
-  std::vector<std::string> blocks;  ///< XXH3-128 of each kBlockBytes, as hexadecimal digits
+  std::vector<std::string> header;  ///< XXH3-128 of each kBlockBytes of its header alone, as hexadecimal digits
+  std::vector<std::string> blocks;  ///< of each kBlockBytes of the file
 };
 
 /// Where a piece of a tensor is: in a file under "GROUP/NAME".

@@ -26,26 +26,34 @@ std::span<const std::byte> block_of(std::span<const std::byte> bytes, std::size_
   return bytes.subspan(begin, std::min<std::uint64_t>(kBlockBytes, bytes.size() - begin));
 }
 
-// What else a damaged block holds is not known before the header is read.
+std::vector<std::string> hex_of(const std::vector<Hash128>& hashes) {
+  std::vector<std::string> texts;
+  for (const Hash128& hash : hashes) texts.push_back(hash.hex());
+  return texts;
+}
+
+// Of a safetensors header, with the length that it begins with; less where the file ends before.
+std::uint64_t header_bytes(std::span<const std::byte> bytes) {
+  std::uint64_t length = 0;
+  if (bytes.size() < sizeof(length)) return bytes.size();
+  for (std::size_t i = 0; i < sizeof(length); ++i) length |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
+  return sizeof(length) + std::min<std::uint64_t>(length, bytes.size() - sizeof(length));
+}
+
+// With a checksum of its own, so that damage elsewhere in its blocks can be given its tensor's name.
 SafetensorsFile open_with_verified_header(const std::string& path, const ManifestFile& listed) {
   const MappedFile file(path);
-  const auto require = [&](std::size_t block) {
-    if (hash_bytes(block_of(file.bytes(), block)).hex() == listed.blocks[block]) return;
-    throw InputError(fmt::format("{}: bytes {} and on do not fit their checksum: the file is damaged in its header",
-                                 path, block * kBlockBytes));
-  };
-  const std::uint64_t expected = (listed.num_bytes + kBlockBytes - 1) / kBlockBytes;
-  if (file.bytes().size() != listed.num_bytes || listed.blocks.size() != expected || expected == 0) {
+  if (file.bytes().size() != listed.num_bytes ||
+      listed.blocks.size() != (listed.num_bytes + kBlockBytes - 1) / kBlockBytes) {
     throw InputError(fmt::format("{}: has {} bytes; the manifest says {}, in {} blocks", path, file.bytes().size(),
                                  listed.num_bytes, listed.blocks.size()));
   }
-  require(0);
-  std::uint64_t header_bytes = 0;
-  for (std::size_t i = 0; i < sizeof(header_bytes); ++i) {
-    header_bytes |= static_cast<std::uint64_t>(file.bytes()[i]) << (8 * i);
-  }
-  for (std::size_t block = 1; block < listed.blocks.size() && block * kBlockBytes < header_bytes + 8; ++block) {
-    require(block);
+  BlockHashes hashes;
+  const std::uint64_t length = header_bytes(file.bytes());
+  hashes.update(file.bytes().first(length));
+  if (hex_of(hashes.digests()) != listed.header) {
+    throw InputError(
+        fmt::format("{}: bytes 0 to {} do not fit their checksum: the file is damaged in its header", path, length));
   }
   return SafetensorsFile(path);
 }
@@ -66,7 +74,10 @@ std::string PieceFile::contents_of(std::size_t block) const {
   for (const TensorView& tensor : file_.tensors()) {
     if (tensor.bytes.data() < end && tensor.bytes.data() + tensor.bytes.size() > begin) names.push_back(tensor.name);
   }
-  return names.empty() ? "its header" : fmt::format("{}", fmt::join(names, ", "));
+  constexpr std::size_t kShownNames = 3;
+  const std::size_t num_more = names.size() - std::min(kShownNames, names.size());
+  names.resize(names.size() - num_more);
+  return fmt::format("{}{}", fmt::join(names, ", "), num_more > 0 ? fmt::format(" or {} more", num_more) : "");
 }
 
 void PieceFile::verify_block(std::size_t block) const {
@@ -107,15 +118,15 @@ ManifestShare write_pieces(const std::string& folder, int rank, std::span<const 
   }
   OutputFile file(path_in(folder, name));
   SafetensorsWriter writer(file, infos);
+  const std::vector<std::string> header = hex_of(file.block_hashes());
   for (const SavedPiece& piece : pieces) {
     const at::Tensor value = piece.value.detach().to(at::kCPU).contiguous();
     writer.append(bytes_of(value));
   }
   writer.finish();
   file.close();
-  ManifestFile& listed =
-      share.files.emplace_back(ManifestFile{.name = name, .num_bytes = file.num_bytes(), .blocks = {}});
-  for (const Hash128& hash : file.block_hashes()) listed.blocks.push_back(hash.hex());
+  share.files.push_back(
+      {.name = name, .num_bytes = file.num_bytes(), .header = header, .blocks = hex_of(file.block_hashes())});
   return share;
 }
 

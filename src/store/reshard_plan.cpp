@@ -67,16 +67,6 @@ void add_common(std::size_t index, std::span<const Run> saved, std::span<const R
 
 }  // namespace
 
-TensorPiece whole_piece(std::span<const std::int64_t> shape) { return slice_piece(shape, -1, {}); }
-
-TensorPiece slice_piece(std::span<const std::int64_t> shape, int dim, ShardRange part) {
-  TensorPiece piece{.dim = dim, .part = part, .flat = {.begin = 0, .length = product(shape)}};
-  if (dim < 0) return piece;
-  const std::int64_t size = shape[static_cast<std::size_t>(dim)];
-  piece.flat.length = size == 0 ? 0 : piece.flat.length / size * part.length;
-  return piece;
-}
-
 std::vector<PieceCopy> reshard(std::span<const std::int64_t> shape, std::span<const TensorPiece> saved,
                                const TensorPiece& wanted) {
   const std::vector<Run> wanted_runs = runs_of(shape, wanted);

@@ -114,45 +114,18 @@ void Policy::update(double learning_rate, double norm, double max_norm) {
   if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
-Policy::OwnedRun Policy::owned_run(std::size_t parameter) const {
-  const ShardPlan& plan = parameters_.plan();
-  const PlacedTensor& placed = placed_[parameter];
-  OwnedRun run{.piece = slice_of(placed), .part = 0, .in_part = plan.parameter(parameter)};
-  if (zero_stage_ == 0) return run;
-  const int dp_rank = mesh_.data().rank();
-  run.part = plan.bucket_of(parameter);
-  run.in_part = plan.parameter_part(parameter, dp_rank);
-  const std::int64_t begin = plan.part(plan.buckets()[run.part], dp_rank).begin + run.in_part.begin;
-  run.piece.flat = {.begin = run.in_part.length == 0 ? 0 : begin - plan.parameter(parameter).begin,
-                    .length = run.in_part.length};
-  return run;
-}
-
-// Of what several ranks own, one saves; where all data ranks own everything, each a share.
-Policy::OwnedRun Policy::saved_run(std::size_t parameter) const {
-  OwnedRun run = owned_run(parameter);
-  if (!placed_[parameter].placement.is_primary) {
-    run.piece.flat.length = run.in_part.length = 0;
-  } else if (zero_stage_ == 0) {
-    const ShardRange share = shard_range(run.in_part.length, mesh_.data().size(), mesh_.data().rank());
-    run.piece.flat = share;
-    run.in_part = {.begin = run.in_part.begin + share.begin, .length = share.length};
-  }
-  return run;
-}
-
 std::vector<SavedPiece> Policy::pieces() {
   arriving_.wait();
   std::vector<SavedPiece> pieces;
   const auto add = [&](const char* group, const std::vector<at::Tensor>& parts) {
     for (std::size_t i = 0; i < placed_.size(); ++i) {
-      const OwnedRun run = saved_run(i);
+      const OwnedRun run = saved_run(parameters_.plan(), i, placed_[i], data_rank());
       if (run.in_part.length == 0) continue;
       pieces.push_back({.group = group,
                         .name = placed_[i].tensor.name,
                         .shape = placed_[i].tensor.shape,
                         .piece = run.piece,
-                        .value = view_of(parts[run.part], run.in_part)});
+                        .value = view_of(parts[run.bucket], run.in_part)});
     }
   };
   add(kModelGroup, masters_.parts());
@@ -188,9 +161,9 @@ void Policy::take_initial_weights(const ModelSource& source) {
 // Nothing else of a tensor is read than what this rank owns of it.
 void Policy::fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const {
   for (std::size_t i = 0; i < placed_.size(); ++i) {
-    const OwnedRun run = owned_run(i);
+    const OwnedRun run = owned_run(parameters_.plan(), i, placed_[i], data_rank());
     if (run.in_part.length == 0) continue;
-    view_of(parts[run.part], run.in_part).copy_(load(placed_[i].tensor.name, run.piece));
+    view_of(parts[run.bucket], run.in_part).copy_(load(placed_[i].tensor.name, run.piece));
   }
 }
 

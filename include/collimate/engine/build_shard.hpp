@@ -33,9 +33,6 @@ ParameterLoader parameter_loader(const ModelSource& source);
 /// owned: `checkpoint`.
 ParameterLoader parameter_loader(const Checkpoint& checkpoint);
 
-/// The rank's part of a tensor, as a checkpoint knows it.
-TensorPiece slice_of(const PlacedTensor& placed);
-
 /// *Local.* Loads initial weights.
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options);
 

@@ -16,6 +16,7 @@
 #include "collimate/optim/flat_parameters.hpp"
 #include "collimate/optim/grad_reducer.hpp"
 #include "collimate/optim/master_weights.hpp"
+#include "collimate/optim/owned_run.hpp"
 #include "collimate/optim/parameter_gather.hpp"
 #include "collimate/store/checkpoint.hpp"
 #include "collimate/store/model_source.hpp"
@@ -67,15 +68,7 @@ class Policy {
   class Keeper;
 
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
-  // Where this rank's elements of a parameter are: in the logical tensor, and in which of the parts as updated_parts()
-  // gives them.
-  struct OwnedRun {
-    TensorPiece piece;
-    std::size_t part = 0;
-    ShardRange in_part;
-  };
-  [[nodiscard]] OwnedRun owned_run(std::size_t parameter) const;
-  [[nodiscard]] OwnedRun saved_run(std::size_t parameter) const;
+  [[nodiscard]] DataRank data_rank() const { return {.zero_stage = zero_stage_, .dp_rank = mesh_.data().rank()}; }
   using LoadPiece = std::function<at::Tensor(const std::string& name, const TensorPiece& piece)>;
   void fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const;
 
