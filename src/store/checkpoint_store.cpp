@@ -79,8 +79,8 @@ std::optional<Checkpoint> open_verified(const std::string& path, Communicator& w
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(std::string folder, int save_total_limit)
-    : folder_(std::move(folder)), save_total_limit_(save_total_limit) {
+CheckpointStore::CheckpointStore(std::string folder, int save_total_limit, int keep_every)
+    : folder_(std::move(folder)), save_total_limit_(save_total_limit), keep_every_(keep_every) {
   check(save_total_limit >= 1, "at least one checkpoint is kept");
 }
 
@@ -106,6 +106,7 @@ std::string CheckpointStore::save(const CheckpointState& state, std::span<const 
 void CheckpointStore::mark_best(std::int64_t step) const {
   if (!fs::exists(path_of(step))) throw Error(fmt::format("{}: there is no such checkpoint to mark", path_of(step)));
   replace_symlink(folder_ + "/best", folder_name(step));
+  delete_over_limit();
 }
 
 std::vector<std::int64_t> CheckpointStore::steps() const {
@@ -157,7 +158,8 @@ void CheckpointStore::delete_over_limit() const {
   const std::vector<std::int64_t> all = steps();
   for (const std::int64_t step : std::views::reverse(all)) {
     const std::string path = path_of(step);
-    if (num_kept >= save_total_limit_ && !pointed.contains(path)) {
+    const bool is_kept_for_good = keep_every_ > 0 && step % keep_every_ == 0;
+    if (num_kept >= save_total_limit_ && !is_kept_for_good && !pointed.contains(path)) {
       delete_checkpoint(path);
     } else if (looks_valid(path)) {
       ++num_kept;

@@ -39,7 +39,8 @@ TrainProgress progress_of(const CheckpointState& state) {
   try {
     return {.step = state.step,
             .num_pairs = state.trainer_state.at("num_pairs").get<std::uint64_t>(),
-            .num_tokens = state.trainer_state.at("num_tokens").get<std::uint64_t>()};
+            .num_tokens = state.trainer_state.at("num_tokens").get<std::uint64_t>(),
+            .best = state.trainer_state.at("best")};
   } catch (const nlohmann::json::exception& error) {
     throw InputError(
         fmt::format("the checkpoint of step {} has no usable trainer state: {}", state.step, error.what()));
@@ -50,16 +51,21 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
     : parts_(std::move(parts)),
       progress_(progress),
       step_(parts_.policy, parts_.pass, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.world()),
+      best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
-      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {}
+      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
+  best_.restore(progress_.best);
+}
 
 ExitCode Trainer::run() {
   const RunConfig& config = parts_.config;
   while (progress_.step < num_steps_) {
     const bool stop = run_step();
     const bool last = stop || progress_.step == num_steps_;
-    if (!stop && (is_due(progress_.step, config.train.eval_steps) || last)) evaluate();
-    if (is_due(progress_.step, config.checkpoint.save_steps) || last) save();
+    const bool evaluates = !stop && (is_due(progress_.step, config.train.eval_steps) || last);
+    const bool is_best = evaluates && evaluate();
+    if (is_due(progress_.step, config.checkpoint.save_steps) || last || is_best) save();
+    if (is_best) mark_best();
     if (stop && progress_.step < num_steps_) return ExitCode::kInterrupted;
   }
   return ExitCode::kDone;
@@ -101,19 +107,29 @@ StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, 
   return report;
 }
 
-void Trainer::evaluate() {
-  if (parts_.evaluator == nullptr) return;
+bool Trainer::evaluate() {
+  if (parts_.evaluator == nullptr) return false;
   EvaluationReport report = parts_.evaluator->evaluate(parts_.pass);
   report.step = progress_.step;
   report.epoch = epoch();
   for (const auto& observer : parts_.observers) observer->on_evaluation(report);
+  return best_.improves(report);
 }
 
 void Trainer::save() {
   CheckpointState state = parts_.checkpoint_identity;
   state.step = progress_.step;
-  state.trainer_state = {{"epoch", epoch()}, {"num_pairs", progress_.num_pairs}, {"num_tokens", progress_.num_tokens}};
+  state.trainer_state = {{"epoch", epoch()},
+                         {"num_pairs", progress_.num_pairs},
+                         {"num_tokens", progress_.num_tokens},
+                         {"best", best_.state()}};
   parts_.checkpoints.save(state, parts_.policy.pieces(), parts_.mesh.world());
+}
+
+void Trainer::mark_best() {
+  run_agreed(parts_.mesh.world(), [&] {
+    if (parts_.mesh.world().rank() == 0) parts_.checkpoints.mark_best(progress_.step);
+  });
 }
 
 }  // namespace collimate

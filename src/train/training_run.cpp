@@ -58,6 +58,8 @@ void TrainingRun::open_inputs() {
   Communicator& world = mesh_.world();
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   data_ = open_scanned_data(config_, *model_, world);
+  run_agreed(world,
+             [&] { static_cast<void>(BestMetric(config_.train.metric_for_best_model, objective_.metric_names())); });
   planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);
   model_fingerprints_ = model_fingerprints(*model_, world);
   needed_reference_ = needed_reference(config_, *data_, model_fingerprints_, world);
@@ -90,8 +92,8 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
 std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
   output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_); });
-  const CheckpointStore store(output_->checkpoints().string(), config_.checkpoint.save_total_limit);
-  std::optional<Checkpoint> checkpoint = find_resumed_checkpoint(request.resume, *output_, store, world, log_);
+  std::optional<Checkpoint> checkpoint =
+      find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
     if (checkpoint) require_same_fingerprints(*checkpoint, fingerprints());
   });
@@ -167,23 +169,22 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
   const SamplerOptions sampling{.seed = config_.train.seed,
                                 .shuffle = config_.data.shuffle,
                                 .global_batch_size = config_.batch.global_batch_size};
-  trainer_ = std::make_unique<Trainer>(
-      TrainerParts{.config = config_,
-                   .mesh = mesh_,
-                   .policy = *policy_,
-                   .pass = *pass_,
-                   .objective = objective_,
-                   .reference = reference,
-                   .train_source = *train_source_,
-                   .evaluator = evaluator_ ? &*evaluator_ : nullptr,
-                   .sampler = Sampler(sampling, data_->train.source_sizes()),
-                   .checkpoints = CheckpointStore(output_->checkpoints().string(), config_.checkpoint.save_total_limit),
-                   .checkpoint_identity = checkpoint_identity(),
-                   .observers = build_observers(progress.step),
-                   .stop_requested = request.stop_requested,
-                   .trace = trace_ ? &*trace_ : nullptr,
-                   .policy_is_reference = !checkpoint && starts_from_reference()},
-      progress);
+  trainer_ = std::make_unique<Trainer>(TrainerParts{.config = config_,
+                                                    .mesh = mesh_,
+                                                    .policy = *policy_,
+                                                    .pass = *pass_,
+                                                    .objective = objective_,
+                                                    .reference = reference,
+                                                    .train_source = *train_source_,
+                                                    .evaluator = evaluator_ ? &*evaluator_ : nullptr,
+                                                    .sampler = Sampler(sampling, data_->train.source_sizes()),
+                                                    .checkpoints = checkpoint_store(),
+                                                    .checkpoint_identity = checkpoint_identity(),
+                                                    .observers = build_observers(progress.step),
+                                                    .stop_requested = request.stop_requested,
+                                                    .trace = trace_ ? &*trace_ : nullptr,
+                                                    .policy_is_reference = !checkpoint && starts_from_reference()},
+                                       progress);
 }
 
 std::map<std::string, std::string> TrainingRun::fingerprints() const {
@@ -192,6 +193,11 @@ std::map<std::string, std::string> TrainingRun::fingerprints() const {
                                          {"train_data", data_->train.fingerprint().hex()}};
   if (needed_reference_) all.emplace("reference_weights", needed_reference_->weights_fingerprint);
   return all;
+}
+
+CheckpointStore TrainingRun::checkpoint_store() const {
+  const CheckpointConfig& config = config_.checkpoint;
+  return {output_->checkpoints().string(), config.save_total_limit, config.keep_every};
 }
 
 CheckpointState TrainingRun::checkpoint_identity() const {

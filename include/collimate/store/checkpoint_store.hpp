@@ -21,15 +21,17 @@ struct FoundCheckpoint {
 /// The folder `checkpoints` of a run, which all ranks see. *Local* where nothing else is said: one rank owns it.
 class CheckpointStore {
  public:
-  /// `folder` need not exist before the first save. Keeps the `save_total_limit` (>= 1) newest.
-  CheckpointStore(std::string folder, int save_total_limit);
+  /// `folder` need not exist before the first save. Keeps the `save_total_limit` (>= 1) newest, and those of steps that
+  /// `keep_every` divides, if it is not 0.
+  CheckpointStore(std::string folder, int save_total_limit, int keep_every = 0);
 
   /// *Collective.* Saves all ranks' pieces as step_<state.step>, replacing one of the same step, makes it `latest`, and
-  /// deletes what is over the limit: never `latest`, `best` or the newest valid one. `state` is rank 0's. Returns the
-  /// folder. Throws AgreedError when anything cannot be written; then all earlier checkpoints and pointers are as
-  /// before.
+  /// deletes what is over the limit: never `latest`, `best`, the newest valid one or those of keep_every. `state` is
+  /// rank 0's. Returns the folder. Throws AgreedError when anything cannot be written; then all earlier checkpoints and
+  /// pointers are as before.
   std::string save(const CheckpointState& state, std::span<const SavedPiece> own, Communicator& world) const;
-  /// Makes `best` point to a saved step. Throws Error when there is none.
+  /// Makes `best` point to a saved step; the one before is over the limit now, perhaps. Throws Error when there is
+  /// none.
   void mark_best(std::int64_t step) const;
 
   /// Committed steps, ascending, valid or not.
@@ -45,6 +47,7 @@ class CheckpointStore {
 
   std::string folder_;
   int save_total_limit_;
+  int keep_every_;
 };
 
 }  // namespace collimate

@@ -58,12 +58,14 @@ struct ReferenceConfig {
 struct CheckpointConfig {
   int save_steps = 200;      ///< optimizer steps between checkpoints
   int save_total_limit = 3;  ///< how many of the newest are kept
+  int keep_every = 0;        ///< those of steps that it divides are kept, too; 0: none
 
   bool operator==(const CheckpointConfig&) const = default;
 
   static constexpr auto fields() {
     return std::tuple{field("save_steps", &CheckpointConfig::save_steps, Role::kOperational, at_least(1)),
-                      field("save_total_limit", &CheckpointConfig::save_total_limit, Role::kOperational, at_least(1))};
+                      field("save_total_limit", &CheckpointConfig::save_total_limit, Role::kOperational, at_least(1)),
+                      field("keep_every", &CheckpointConfig::keep_every, Role::kOperational, at_least(0))};
   }
 };
 

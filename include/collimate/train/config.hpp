@@ -2,6 +2,7 @@
 // Section `train` of the configuration: how long training goes and when it evaluates.
 
 #include <cstdint>
+#include <string>
 
 #include "collimate/config/fields.hpp"
 
@@ -9,10 +10,11 @@ namespace collimate {
 
 struct TrainConfig {
   double num_train_epochs = 1.0;
-  std::int64_t max_steps = -1;    ///< optimizer steps; -1: as num_train_epochs says
-  std::int64_t eval_steps = 500;  ///< optimizer steps between evaluations
-  bool deterministic = true;      ///< the same bits in every run; an operation that cannot is an error
-  std::uint64_t seed = 17;        ///< of the order of pairs
+  std::int64_t max_steps = -1;                      ///< optimizer steps; -1: as num_train_epochs says
+  std::int64_t eval_steps = 500;                    ///< optimizer steps between evaluations
+  std::string metric_for_best_model = "eval_loss";  ///< of an evaluation; less is better where it ends with loss
+  bool deterministic = true;  ///< the same bits in every run; an operation that cannot is an error
+  std::uint64_t seed = 17;    ///< of the order of pairs
 
   bool operator==(const TrainConfig&) const = default;
 
@@ -20,6 +22,7 @@ struct TrainConfig {
     return std::tuple{field("num_train_epochs", &TrainConfig::num_train_epochs, Role::kSchedule, above(0)),
                       field("max_steps", &TrainConfig::max_steps, Role::kSchedule, CountOrUnlimited{}),
                       field("eval_steps", &TrainConfig::eval_steps, Role::kSchedule, at_least(1)),
+                      field("metric_for_best_model", &TrainConfig::metric_for_best_model, Role::kSchedule),
                       field("deterministic", &TrainConfig::deterministic, Role::kOperational),
                       field("seed", &TrainConfig::seed, Role::kIdentity)};
   }

@@ -13,6 +13,7 @@
 #include "collimate/job/config.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/store/checkpoint_store.hpp"
+#include "collimate/train/best_metric.hpp"
 #include "collimate/train/train_step.hpp"
 
 namespace collimate {
@@ -22,6 +23,7 @@ struct TrainProgress {
   std::int64_t step = 0;  // updates made
   std::uint64_t num_pairs = 0;
   std::uint64_t num_tokens = 0;  // of the streams: a shared prompt counts once
+  nlohmann::json best;           // BestMetric::state
 };
 
 /// The progress that a checkpoint was saved with. Throws InputError when its trainer state does not say it.
@@ -62,13 +64,16 @@ class Trainer {
   bool run_step();
   [[nodiscard]] StepReport report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
                                      double seconds) const;
-  void evaluate();
+  /// Whether it was the best so far.
+  bool evaluate();
   void save();
+  void mark_best();
   [[nodiscard]] double epoch() const { return parts_.sampler.epochs_done(progress_.step); }
 
   TrainerParts parts_;
   TrainProgress progress_;
   TrainStep step_;
+  BestMetric best_;
   std::int64_t num_steps_;
   double peak_flops_;  // of all ranks
 };

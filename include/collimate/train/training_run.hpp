@@ -50,6 +50,7 @@ class TrainingRun {
   void start_trace();
   void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
+  [[nodiscard]] CheckpointStore checkpoint_store() const;
   [[nodiscard]] CheckpointState checkpoint_identity() const;
   [[nodiscard]] std::vector<std::unique_ptr<Observer>> build_observers(std::int64_t resumed_step) const;
   [[nodiscard]] bool starts_from(const ReferenceIdentity& reference) const;

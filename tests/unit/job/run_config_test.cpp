@@ -93,10 +93,12 @@ const std::map<std::string, std::string> kOtherValues = {
     {"train.num_train_epochs", "0.5"},
     {"train.max_steps", "100"},
     {"train.eval_steps", "50"},
+    {"train.metric_for_best_model", "eval_rewards/accuracies"},
     {"train.deterministic", "false"},
     {"train.seed", "18446744073709551615"},
     {"checkpoint.save_steps", "10"},
     {"checkpoint.save_total_limit", "1"},
+    {"checkpoint.keep_every", "1000"},
     {"runtime.device", "cpu"},
     {"runtime.backend", "mpi"},
     {"runtime.check_level", "full"},
@@ -148,7 +150,7 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
   EXPECT_THAT(keys[Role::kSchedule],
               ElementsAre("data.eval", "data.eval.0.repeat", "optimizer.learning_rate", "optimizer.lr_scheduler_type",
                           "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
-                          "train.max_steps", "train.eval_steps"));
+                          "train.max_steps", "train.eval_steps", "train.metric_for_best_model"));
   EXPECT_THAT(keys[Role::kLayout],
               ElementsAre("model.recompute", "parallel.data", "parallel.pipeline", "parallel.tensor",
                           "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
@@ -158,8 +160,8 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
               ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
                           "reference.placement", "reference.block_pairs", "reference.microbatch_tokens",
                           "reference.per_token", "data.train.0.path", "data.eval.0.path", "train.deterministic",
-                          "checkpoint.save_steps", "checkpoint.save_total_limit", "runtime.check_level",
-                          "runtime.trace", "runtime.memory_bytes", "output.directory"));
+                          "checkpoint.save_steps", "checkpoint.save_total_limit", "checkpoint.keep_every",
+                          "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

@@ -58,6 +58,13 @@ TEST_F(CheckpointStoreTest, keeps_the_newest_and_what_is_pointed_to) {
   EXPECT_EQ(store().find_pointer("best"), folder_ + "/step_00000005");
 }
 
+TEST_F(CheckpointStoreTest, keeps_those_of_every_so_many_steps) {
+  const CheckpointStore sparse(folder_, 1, 3);
+  for (const std::int64_t step : {1, 2, 3, 4, 5, 6, 7, 8})
+    sparse.save(sample_state(step), sample_pieces(step), *solo_group());
+  EXPECT_THAT(store().steps(), ElementsAre(3, 6, 8));
+}
+
 TEST_F(CheckpointStoreTest, damaged_ones_do_not_count_as_kept) {
   save(1);
   save(2);

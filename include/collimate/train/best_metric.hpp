@@ -1,0 +1,36 @@
+#pragma once
+// Which evaluation of a run was the best so far.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "collimate/engine/step_report.hpp"
+
+namespace collimate {
+
+/// Follows one metric of the evaluations of a run. *Local*; on all ranks the same.
+class BestMetric {
+ public:
+  /// `name` as the ecosystem writes it: "eval_loss", or "loss". Less is better where it ends with "loss", else more.
+  /// Throws InputError naming the metrics that an evaluation has, `known` with "eval_" before, when it is none of them.
+  BestMetric(std::string name, std::span<const std::string> known);
+
+  /// Whether this evaluation is better than all before; then it is the best.
+  bool improves(const EvaluationReport& report);
+
+  /// As a part of a checkpoint's state, and back. Throws InputError where it is none.
+  [[nodiscard]] nlohmann::json state() const;
+  void restore(const nlohmann::json& state);
+
+ private:
+  std::string name_;
+  bool less_is_better_;
+  std::optional<double> best_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace collimate
