@@ -45,6 +45,8 @@ void add_verbs(CLI::App& app, Command& chosen) {
   add_verb(app, chosen, "train", "train the policy", run_train, [](CLI::App& verb, TrainOptions& options) {
     add_config(verb, options.config);
     verb.add_option("--resume", options.resume, "auto, never, or a checkpoint folder")->capture_default_str();
+    verb.add_option("--allow-change", options.allowed_changes, "a key of the run's identity that may be another now")
+        ->allow_extra_args(false);
   });
   add_verb(app, chosen, "evaluate", "print the metrics of the evaluation set as JSON", run_evaluate,
            [](CLI::App& verb, EvaluateOptions& options) {

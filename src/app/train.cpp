@@ -9,6 +9,7 @@ ExitCode run_train(const TrainOptions& options) {
     const StopSignal stop;
     const TrainRequest request{.config_file = options.config.file,
                                .resume = {.text = options.resume},
+                               .allowed_changes = options.allowed_changes,
                                .stop_requested = [&stop] { return stop.is_requested(); }};
     const auto run = TrainingRun::build(session.config, request, session.mesh, session.log);
     const ExitCode code = run->run();

@@ -30,6 +30,7 @@ struct PlanOptions {
 struct TrainOptions {
   ConfigOptions config;
   std::string resume = "auto";
+  std::vector<std::string> allowed_changes;
 };
 
 struct EvaluateOptions {

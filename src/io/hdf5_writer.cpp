@@ -51,11 +51,17 @@ Hdf5Handle creation_properties(const std::string& place, const std::vector<hsize
   return properties;
 }
 
-/// `type` is the type both in memory and in the file; an HDF5 constant or an own handle. Without data: zeros.
-void write_values(const std::string& place, hid_t file, const std::string& name, hid_t type, const void* data,
-                  const std::vector<hsize_t>& shape, Hdf5Coding coding = Hdf5Coding::kPlain) {
+struct Content {
+  hid_t type;        ///< both in memory and in the file; an HDF5 constant or an own handle
+  const void* data;  ///< null: zeros
+  std::vector<hsize_t> shape;
+  Hdf5Coding coding = Hdf5Coding::kPlain;
+};
+
+void write_values(const std::string& place, hid_t file, const std::string& name, const Content& content) {
+  const auto& [type, data, shape, coding] = content;
   const auto element_bytes =
-      static_cast<std::size_t>(write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(type)); }));
+      static_cast<std::size_t>(write_call(place, [&] { return static_cast<hssize_t>(H5Tget_size(content.type)); }));
   const bool is_empty = std::ranges::find(shape, hsize_t{0}) != shape.end();
   // A chunk may not exceed the dataset's greatest size, so that an empty one must be allowed to grow.
   const std::vector<hsize_t> greatest = is_empty ? std::vector<hsize_t>(shape.size(), H5S_UNLIMITED) : shape;
@@ -115,7 +121,7 @@ void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values va
             std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()) == values.num_elements,
         "a dataset's shape covers its values");
   const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
-  write_values(place, file_.get(), name, native, values.data, {shape.begin(), shape.end()});
+  write_values(place, file_.get(), name, {.type = native, .data = values.data, .shape = {shape.begin(), shape.end()}});
 }
 
 void Hdf5Writer::write_texts(const std::string& name, std::span<const std::string> texts) {
@@ -125,14 +131,15 @@ void Hdf5Writer::write_texts(const std::string& name, std::span<const std::strin
   std::string padded(width * texts.size(), '\0');
   for (std::size_t i = 0; i < texts.size(); ++i) texts[i].copy(padded.data() + i * width, width);
   const Hdf5Handle type = fixed_text_type(place, width);
-  write_values(place, file_.get(), name, type.get(), padded.data(), {hsize_t{texts.size()}});
+  write_values(place, file_.get(), name, {.type = type.get(), .data = padded.data(), .shape = {hsize_t{texts.size()}}});
 }
 
 void Hdf5Writer::reserve_dataset(const std::string& name, Hdf5Type type, std::initializer_list<std::uint64_t> shape,
                                  Hdf5Coding coding) {
   const std::string place = fmt::format("{}: dataset '{}'", staged_.target(), name);
   const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
-  write_values(place, file_.get(), name, native, nullptr, {shape.begin(), shape.end()}, coding);
+  write_values(place, file_.get(), name,
+               {.type = native, .data = nullptr, .shape = {shape.begin(), shape.end()}, .coding = coding});
 }
 
 std::string Hdf5Writer::stage(std::uint64_t room_bytes) {

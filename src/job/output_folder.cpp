@@ -60,22 +60,35 @@ RunConfig load_earlier(const fs::path& directory, const fs::path& file) {
   }
 }
 
-void require_same_identity(const fs::path& directory, const std::vector<FieldDifference>& differences) {
+void require_same_identity(const fs::path& directory, const std::vector<FieldDifference>& differences,
+                           std::span<const std::string> allowed) {
   std::string fields;
+  std::vector<std::string> unused(allowed.begin(), allowed.end());
   for (const FieldDifference& difference : differences) {
     if (difference.role != Role::kIdentity) continue;
+    if (std::erase(unused, difference.key_path) > 0) continue;
     fields += fmt::format("\n  {}: {} there, {} now", difference.key_path, difference.first, difference.second);
   }
-  if (fields.empty()) return;
-  refuse(directory, "holds another run; expected the same values, or another directory:" + fields);
+  if (!fields.empty()) {
+    refuse(directory,
+           "holds another run; expected the same values, or another directory, or --allow-change KEY for "
+           "each that is meant:" +
+               fields);
+  }
+  if (unused.empty()) return;
+  throw InputError(fmt::format("--allow-change {}: this run has no such difference from the one in {}", unused.front(),
+                               directory.string()));
 }
 
 }  // namespace
 
-OutputFolder OutputFolder::inspect(const RunConfig& config) {
+OutputFolder OutputFolder::inspect(const RunConfig& config, std::span<const std::string> allowed) {
   OutputFolder folder(with_absolute_paths(config));
   require_writable_folder(folder.path());
-  if (!fs::exists(folder.path())) return folder;
+  if (!fs::exists(folder.path())) {
+    require_same_identity(folder.path(), {}, allowed);
+    return folder;
+  }
   if (!fs::exists(folder.config_file())) {
     if (has_content(folder.path(), folder.config_file())) {
       refuse(folder.path(), "is not empty and not a run; expected a run, an empty folder or none");
@@ -83,10 +96,11 @@ OutputFolder OutputFolder::inspect(const RunConfig& config) {
     return folder;
   }
   const auto differences = compare(load_earlier(folder.path(), folder.config_file()), folder.config_);
-  require_same_identity(folder.path(), differences);
+  require_same_identity(folder.path(), differences, allowed);
   folder.is_continued_ = true;
   for (const FieldDifference& difference : differences) {
-    if (difference.role == Role::kSchedule) folder.schedule_changes_.push_back(difference);
+    const bool is_told = difference.role == Role::kSchedule || difference.role == Role::kIdentity;
+    if (is_told) folder.changes_.push_back(difference);
   }
   return folder;
 }

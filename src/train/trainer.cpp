@@ -49,7 +49,7 @@ TrainProgress progress_of(const CheckpointState& state) {
 
 Trainer::Trainer(TrainerParts parts, TrainProgress progress)
     : parts_(std::move(parts)),
-      progress_(progress),
+      progress_(std::move(progress)),
       step_(parts_.policy, parts_.pass, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.world()),
       best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
@@ -126,7 +126,7 @@ void Trainer::save() {
   parts_.checkpoints.save(state, parts_.policy.pieces(), parts_.mesh.world());
 }
 
-void Trainer::mark_best() {
+void Trainer::mark_best() const {
   run_agreed(parts_.mesh.world(), [&] {
     if (parts_.mesh.world().rank() == 0) parts_.checkpoints.mark_best(progress_.step);
   });

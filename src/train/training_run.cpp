@@ -91,13 +91,13 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
 
 std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
-  output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_); });
+  output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_, request.allowed_changes); });
   std::optional<Checkpoint> checkpoint =
       find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
     if (checkpoint) require_same_fingerprints(*checkpoint, fingerprints());
   });
-  for (const FieldDifference& change : output_->schedule_changes()) log_.info("changed since: {}", change.text());
+  for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
     if (world.rank() == 0) output_->claim();
   });

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from jobs import BINARY, collimate, in_private_mount, refuse, succeed
+from jobs import BINARY, collimate, in_private_mount, refuse, step_metrics, succeed
 from model_folders import VOCAB_SIZE, make_llama, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
 from safetensors.torch import load_file, save_file
@@ -236,6 +236,17 @@ def test_output_folder_of_another_run(scored_run):
     before = {path: path.read_bytes() for path in scored_run.output.rglob("*") if path.is_file()}
     refuse("train", scored_run.config(objective={"beta": 0.5}), says=["beta", "0.1", "0.5"])
     assert {path: path.read_bytes() for path in scored_run.output.rglob("*") if path.is_file()} == before
+
+
+def test_a_change_of_identity_is_made_where_it_is_allowed(scored_run):
+    succeed("train", scored_run.config(train={"max_steps": 2}))
+    scored_run.is_trained = True
+    config = scored_run.config(objective={"beta": 0.5}, batch={"global_batch_size": 6}, train={"max_steps": 3})
+    refuse("train", config, "--allow-change", "objective.beta", says=["batch.global_batch_size: 4 there, 6 now", "--allow-change"])
+    done = succeed("train", config, "--allow-change", "objective.beta", "--allow-change", "batch.global_batch_size")
+    assert "changed since: objective.beta" in done.stderr and "changed since: batch.global_batch_size" in done.stderr
+    assert len(step_metrics(scored_run.output)) == 3
+    refuse("train", config, "--allow-change", "objective.bata", says=["--allow-change objective.bata", "no such difference"])
 
 
 def test_output_folder_that_another_job_trains_in(scored_run):

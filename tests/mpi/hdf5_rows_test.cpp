@@ -117,9 +117,9 @@ TEST_P(PlainHdf5RowsTest, bytes_are_those_of_a_file_that_one_process_writes) {
 
 // One row; less than a chunk; many chunks, which ranks share.
 constexpr std::array kPlainCases{RowsCase{1, Hdf5Coding::kPlain}, RowsCase{360, Hdf5Coding::kPlain},
-                                 RowsCase{300'000, Hdf5Coding::kPlain}};
+                                 RowsCase{140'000, Hdf5Coding::kPlain}};
 constexpr std::array kCompressedCases{RowsCase{1, Hdf5Coding::kCompressed}, RowsCase{360, Hdf5Coding::kCompressed},
-                                      RowsCase{300'000, Hdf5Coding::kCompressed}};
+                                      RowsCase{140'000, Hdf5Coding::kCompressed}};
 
 INSTANTIATE_TEST_SUITE_P(Plain, Hdf5RowsTest, ::testing::ValuesIn(kPlainCases));
 INSTANTIATE_TEST_SUITE_P(Compressed, Hdf5RowsTest, ::testing::ValuesIn(kCompressedCases));

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ class OutputFolder {
  public:
   /// Finds out, without writing anything, whether the run may use output.directory. Throws InputError when it is no
   /// folder or cannot be written, has content but is no run, or is a run with another identity (every differing field
-  /// is named).
-  static OutputFolder inspect(const RunConfig& config);
+  /// is named with both values), unless the field is one of `allowed`, key paths as "objective.beta"; also where one of
+  /// those is no field of identity that differs.
+  static OutputFolder inspect(const RunConfig& config, std::span<const std::string> allowed = {});
 
   /// Creates the folder if need be and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
   /// Nobody else claims it until this object is gone. *Local.* Throws InputError when that cannot be written, or when
@@ -27,8 +29,9 @@ class OutputFolder {
 
   /// Whether the folder is of this run already.
   [[nodiscard]] bool is_continued() const noexcept { return is_continued_; }
-  /// What changed in the schedule since the folder was claimed last, for the caller to log: first is the older value.
-  [[nodiscard]] const std::vector<FieldDifference>& schedule_changes() const noexcept { return schedule_changes_; }
+  /// What changed in the schedule since the folder was claimed last, and of the identity what was allowed to, for the
+  /// caller to log: first is the older value.
+  [[nodiscard]] const std::vector<FieldDifference>& changes() const noexcept { return changes_; }
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] std::filesystem::path config_file() const { return path_ / "config.yaml"; }
@@ -42,7 +45,7 @@ class OutputFolder {
   RunConfig config_;  ///< with absolute paths
   std::filesystem::path path_;
   bool is_continued_ = false;
-  std::vector<FieldDifference> schedule_changes_;
+  std::vector<FieldDifference> changes_;
   std::unique_ptr<FileLock> lock_;  ///< since it is claimed
 };
 

@@ -67,7 +67,7 @@ class Trainer {
   /// Whether it was the best so far.
   bool evaluate();
   void save();
-  void mark_best();
+  void mark_best() const;
   [[nodiscard]] double epoch() const { return parts_.sampler.epochs_done(progress_.step); }
 
   TrainerParts parts_;

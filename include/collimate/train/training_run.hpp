@@ -21,6 +21,7 @@ namespace collimate {
 struct TrainRequest {
   std::string config_file;  // for messages
   ResumeOption resume;
+  std::vector<std::string> allowed_changes = {};  ///< fields of identity that may differ from the run's earlier part
   std::function<bool()> stop_requested;
 };
 

@@ -95,7 +95,7 @@ TEST_F(OutputFolderTest, the_same_run_continues) {
   write_bytes(run() / "metrics.jsonl", "{}\n");
   const OutputFolder again = OutputFolder::inspect(config());
   EXPECT_TRUE(again.is_continued());
-  EXPECT_THAT(again.schedule_changes(), IsEmpty());
+  EXPECT_THAT(again.changes(), IsEmpty());
 }
 
 TEST_F(OutputFolderTest, a_changed_schedule_is_told_and_a_changed_layout_is_not) {
@@ -104,17 +104,18 @@ TEST_F(OutputFolderTest, a_changed_schedule_is_told_and_a_changed_layout_is_not)
       config({"train.max_steps=7", "optimizer.learning_rate=1e-6", "parallel.data=2", "model.path=moved"});
   OutputFolder output = OutputFolder::inspect(changed);
   EXPECT_TRUE(output.is_continued());
-  EXPECT_THAT(output.schedule_changes(),
+  EXPECT_THAT(output.changes(),
               ElementsAre(FieldDifference{"optimizer.learning_rate", Role::kSchedule, "5.0e-07", "1.0e-06"},
                           FieldDifference{"train.max_steps", Role::kSchedule, "-1", "7"}));
   output.claim();
-  EXPECT_THAT(OutputFolder::inspect(changed).schedule_changes(), IsEmpty());
+  EXPECT_THAT(OutputFolder::inspect(changed).changes(), IsEmpty());
 }
 
 TEST_F(OutputFolderTest, a_run_of_another_identity_is_refused_with_every_field) {
   OutputFolder::inspect(config()).claim();
   expect_refused(config({"train.seed=18", "objective.beta=0.2", "train.max_steps=3"}),
-                 "holds another run; expected the same values, or another directory:\n"
+                 "holds another run; expected the same values, or another directory, or --allow-change KEY for each "
+                 "that is meant:\n"
                  "  objective.beta: 0.1 there, 0.2 now\n"
                  "  train.seed: 17 there, 18 now");
 }

@@ -1,0 +1,65 @@
+"""A run that was stopped is the run that was never stopped: every metric and every byte, at any layout, at any step."""
+
+import math
+
+import pytest
+from checkpoints import tensor_bytes
+from jobs import step_metrics, succeed, without_timing
+
+STEADY = {"lr_scheduler_type": "constant", "warmup_steps": 0}
+LAYOUTS = [
+    {},
+    {"zero_stage": 0, "data": 2},
+    {"zero_stage": 1, "data": 2},
+    {"zero_stage": 2, "data": 2},
+    {"data": 3},
+    {"tensor": 2},
+    {"tensor": 2, "sequence_parallel": False},
+    {"pipeline": 2, "schedule": "zb_h1"},
+    {"pipeline": 2, "schedule": "gpipe"},
+    {"data": 2, "tensor": 2, "zero_stage": 2},
+    {"data": 2, "pipeline": 2},
+]
+
+
+def num_ranks(parallel):
+    return math.prod(parallel.get(axis, 1) for axis in ("data", "tensor", "pipeline"))
+
+
+@pytest.fixture
+def scored_run(run):
+    succeed("reference", run.config())
+    return run
+
+
+def train(run, folder, parallel, max_steps, **changes):
+    config = run.config(
+        parallel=parallel,
+        output={"directory": str(folder)},
+        optimizer=STEADY,
+        **{"train": {"max_steps": max_steps, "eval_steps": 100}, "checkpoint": {"save_steps": 100}} | changes,
+    )
+    succeed("train", config, ranks=num_ranks(parallel))
+
+
+def results(folder, step):
+    return without_timing(step_metrics(folder)), tensor_bytes(folder / "checkpoints" / f"step_{step:08}")
+
+
+@pytest.mark.parametrize("parallel", LAYOUTS, ids=str)
+def test_stopped_and_resumed_is_never_stopped_at_any_layout(scored_run, tmp_path, parallel):
+    train(scored_run, tmp_path / "whole", parallel, 4)
+    train(scored_run, tmp_path / "cut", parallel, 2)
+    train(scored_run, tmp_path / "cut", parallel, 4)
+    assert results(tmp_path / "cut", 4) == results(tmp_path / "whole", 4)
+
+
+# An epoch has 6 steps, of which the last is partial; saves come at 3, 6, ... and evaluations at 2, 4, ...
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 6, 7, 11])
+def test_stopped_and_resumed_is_never_stopped_at_any_step(scored_run, tmp_path, stop):
+    phases = {"checkpoint": {"save_steps": 3, "save_total_limit": 10}}
+    for folder, steps in (("whole", [12]), ("cut", [stop, 12])):
+        for max_steps in steps:
+            limits = {"max_steps": max_steps, "eval_steps": 2, "num_train_epochs": 2}
+            train(scored_run, tmp_path / folder, {}, max_steps, **phases, train=limits)
+    assert results(tmp_path / "cut", 12) == results(tmp_path / "whole", 12)
