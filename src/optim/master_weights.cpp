@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 
 #include "collimate/base/error.hpp"
 
@@ -19,7 +18,5 @@ void MasterWeights::write_back() const {
   if (!are_wider_) return;
   for (std::size_t i = 0; i < masters_.size(); ++i) parameters_[i].copy_(masters_[i]);
 }
-
-at::Tensor MasterWeights::flat() const { return at::cat(masters_); }
 
 }  // namespace collimate

@@ -19,14 +19,10 @@ class FlatParameters {
   [[nodiscard]] const ShardPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] at::Tensor& values() noexcept { return values_; }
   [[nodiscard]] const at::Tensor& values() const noexcept { return values_; }
-  /// The part of a flat tensor (of `values()`'s size) that belongs to the parameter number `index`, in its shape. A
-  /// view.
-  [[nodiscard]] at::Tensor part(const at::Tensor& flat, std::size_t index) const;
   /// A rank's part of each bucket of a flat tensor. Views.
   [[nodiscard]] std::vector<at::Tensor> shard(const at::Tensor& flat, int dp_rank) const;
 
  private:
-  std::vector<at::Tensor> parameters_;
   ShardPlan plan_;
   at::Tensor values_;
 };

@@ -19,8 +19,6 @@ class MasterWeights {
 
   /// Whether they have more digits than the parameters.
   [[nodiscard]] bool are_wider() const noexcept { return are_wider_; }
-  /// All of them, one after the other. A copy. *Local.*
-  [[nodiscard]] at::Tensor flat() const;
 
  private:
   std::vector<at::Tensor> parameters_;
