@@ -37,6 +37,26 @@ auto hdf5_call(std::string_view place, Function&& function) {
   return result;
 }
 
+/// Reading a bad file is the user's input; what fails in writing is not.
+template <std::invocable Function>
+auto read_call(std::string_view place, Function&& function) {
+  return hdf5_call<InputError>(place, std::forward<Function>(function));
+}
+template <std::invocable Function>
+auto write_call(std::string_view place, Function&& function) {
+  return hdf5_call<Error>(place, std::forward<Function>(function));
+}
+
+/// The same, for calls that give an identifier.
+template <std::invocable Function>
+Hdf5Handle read_handle(std::string_view place, Function&& function) {
+  return Hdf5Handle(read_call(place, std::forward<Function>(function)));
+}
+template <std::invocable Function>
+Hdf5Handle write_handle(std::string_view place, Function&& function) {
+  return Hdf5Handle(write_call(place, std::forward<Function>(function)));
+}
+
 /// HDF5's in-memory type for `type`. Call under the lock: the constants call into the library.
 hid_t native_type(Hdf5Type type);
 

@@ -14,18 +14,9 @@ namespace collimate {
 namespace {
 
 using detail::native_type;
+using detail::read_call;
+using detail::read_handle;
 using detail::type_name;
-
-/// Reading a bad file is the user's input.
-template <class Function>
-auto read_call(std::string_view place, Function&& function) {
-  return detail::hdf5_call<InputError>(place, std::forward<Function>(function));
-}
-
-template <class Function>
-Hdf5Handle read_handle(std::string_view place, Function&& function) {
-  return Hdf5Handle(read_call(place, std::forward<Function>(function)));
-}
 
 Hdf5Handle open_file(const std::string& path) {
   struct stat status = {};

@@ -12,16 +12,8 @@ namespace collimate {
 namespace {
 
 using detail::native_type;
-
-template <class Function>
-auto write_call(std::string_view place, Function&& function) {
-  return detail::hdf5_call<Error>(place, std::forward<Function>(function));
-}
-
-template <class Function>
-Hdf5Handle write_handle(std::string_view place, Function&& function) {
-  return Hdf5Handle(write_call(place, std::forward<Function>(function)));
-}
+using detail::write_call;
+using detail::write_handle;
 
 /// Chunks of about 256 KiB along the first dim: the unit that a checksum covers and that a range read loads.
 std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, std::size_t element_bytes) {
@@ -110,8 +102,7 @@ void Hdf5Writer::write_attribute(const std::string& name, std::string_view text)
 
 void Hdf5Writer::write_attribute(const std::string& name, std::int64_t value) {
   write_scalar_attribute(fmt::format("{}: attribute '{}'", staged_.target(), name), file_.get(), name,
-                         detail::hdf5_call<Error>(staged_.target(), [] { return native_type(Hdf5Type::kInt64); }),
-                         &value);
+                         write_call(staged_.target(), [] { return native_type(Hdf5Type::kInt64); }), &value);
 }
 
 void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values values,
@@ -120,7 +111,7 @@ void Hdf5Writer::write_dataset(const std::string& name, Hdf5Type type, Values va
   check(shape.size() >= 1 &&
             std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()) == values.num_elements,
         "a dataset's shape covers its values");
-  const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
+  const hid_t native = write_call(place, [&] { return native_type(type); });
   write_values(place, file_.get(), name, {.type = native, .data = values.data, .shape = {shape.begin(), shape.end()}});
 }
 
@@ -137,7 +128,7 @@ void Hdf5Writer::write_texts(const std::string& name, std::span<const std::strin
 void Hdf5Writer::reserve_dataset(const std::string& name, Hdf5Type type, std::initializer_list<std::uint64_t> shape,
                                  Hdf5Coding coding) {
   const std::string place = fmt::format("{}: dataset '{}'", staged_.target(), name);
-  const hid_t native = detail::hdf5_call<Error>(place, [&] { return native_type(type); });
+  const hid_t native = write_call(place, [&] { return native_type(type); });
   write_values(place, file_.get(), name,
                {.type = native, .data = nullptr, .shape = {shape.begin(), shape.end()}, .coding = coding});
 }

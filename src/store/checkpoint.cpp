@@ -116,6 +116,14 @@ void Checkpoint::verify(int share, int num_shares) const {
   }
 }
 
+Checkpoint open_verified(const std::string& path, Communicator& world) {
+  return make_agreed(world, [&] {
+    Checkpoint checkpoint = Checkpoint::open(path);
+    checkpoint.verify(world.rank(), world.size());
+    return checkpoint;
+  });
+}
+
 void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
                       Communicator& world) {
   const std::string share =

@@ -63,20 +63,6 @@ AtomicFolder open_staged(const std::string& path) {
   }
 }
 
-// The checkpoint, or on all ranks the reason of the first that cannot read its share.
-std::optional<Checkpoint> open_verified(const std::string& path, Communicator& world, std::string& reason) {
-  try {
-    return make_agreed(world, [&] {
-      Checkpoint checkpoint = Checkpoint::open(path);
-      checkpoint.verify(world.rank(), world.size());
-      return checkpoint;
-    });
-  } catch (const AgreedError& failure) {
-    reason = failure.what();
-    return std::nullopt;
-  }
-}
-
 }  // namespace
 
 CheckpointStore::CheckpointStore(std::string folder, int save_total_limit, int keep_every)
@@ -141,10 +127,12 @@ FoundCheckpoint CheckpointStore::find_latest_valid(Communicator& world) const {
   std::istringstream numbers(newest_first);
   FoundCheckpoint found;
   for (std::int64_t step = 0; numbers >> step;) {
-    std::string reason;
-    found.checkpoint = open_verified(path_of(step), world, reason);
-    if (found.checkpoint) return found;
-    found.skipped.push_back(std::move(reason));
+    try {
+      found.checkpoint = open_verified(path_of(step), world);
+      return found;
+    } catch (const AgreedError& failure) {
+      found.skipped.emplace_back(failure.what());
+    }
   }
   return found;
 }

@@ -41,11 +41,7 @@ std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, co
     });
     return std::nullopt;
   }
-  return make_agreed(world, [&] {
-    Checkpoint checkpoint = Checkpoint::open(option.text);
-    checkpoint.verify(world.rank(), world.size());
-    return checkpoint;
-  });
+  return open_verified(option.text, world);
 }
 
 void require_same_fingerprints(const Checkpoint& checkpoint, const std::map<std::string, std::string>& fingerprints) {

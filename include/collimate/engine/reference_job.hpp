@@ -32,8 +32,8 @@ struct ReferenceJob {
   const ModelSource& model;  ///< the frozen one
   const RunData& data;
   const ReferenceIdentity& identity;
-  const ModelShard* shard =
-      nullptr;  ///< with that model's weights, where there is one already; null: loaded, and freed
+  /// With that model's weights, where there is one already; null: loaded, and freed.
+  const ModelShard* shard = nullptr;
 };
 
 /// *Collective.* Scores the pairs that the store lacks, block by block, each by one copy of the model, and puts the

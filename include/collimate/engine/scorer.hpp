@@ -34,8 +34,7 @@ BlockStreams read_block(std::span<const PairPlace> block, const PackingOptions& 
 
 /// *Collective* over this rank's copy of the model. Rows of the block's pairs, in their order, on the rank that speaks
 /// for the copy; none elsewhere. The block is packed by itself, whatever the data axis, so its rows are the same to the
-/// bit wherever and whenever it is scored at one
-/// `packing`. Throws Error naming the pair when a log-prob is not finite.
+/// bit wherever and whenever it is scored at one packing. Throws Error naming the pair when a log-prob is not finite.
 std::vector<ReferenceRow> score_block(ModelPass& pass, std::span<const PairPlace> block, const BlockStreams& streams,
                                       bool keeps_tokens);
 

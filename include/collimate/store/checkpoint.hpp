@@ -75,6 +75,9 @@ class Checkpoint {
   std::unique_ptr<Content> content_;
 };
 
+/// *Collective.* Opens a checkpoint on every rank and verifies all of it, each rank its share. Throws AgreedError.
+Checkpoint open_verified(const std::string& path, Communicator& world);
+
 /// *Collective.* Writes a checkpoint into the existing, empty folder `path`, which all ranks see: each rank its pieces,
 /// durable, then rank 0 the manifest. Not atomic by itself: CheckpointStore stages the folder. `state` is rank 0's.
 /// Throws AgreedError.

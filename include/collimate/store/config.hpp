@@ -36,10 +36,9 @@ struct ReferenceConfig {
   std::optional<ComputeDtype> dtype;  ///< unset: model.dtype
   ScoreTime score = ScoreTime::kBeforehand;
   ReferencePlacement placement = ReferencePlacement::kColocated;
-  std::int64_t block_pairs = 256;  ///< pairs that are scored, and made durable, together
-  std::optional<std::int64_t>
-      microbatch_tokens;   ///< token budget of a stream in scoring; unset: batch.microbatch_tokens
-  bool per_token = false;  ///< keep log-probs of single tokens, too
+  std::int64_t block_pairs = 256;                 ///< pairs that are scored, and made durable, together
+  std::optional<std::int64_t> microbatch_tokens;  ///< budget of a stream in scoring; unset: batch.microbatch_tokens
+  bool per_token = false;                         ///< keep log-probs of single tokens, too
 
   bool operator==(const ReferenceConfig&) const = default;
 

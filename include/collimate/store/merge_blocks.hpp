@@ -24,8 +24,8 @@ struct MergeInputs {
 
 /// *Collective* over all processes of the job, which is `world`. Each rank reads and writes its share of the rows
 /// (parallel HDF5); the store is read back before it takes its name. Gives the same bytes whatever the number of ranks.
-/// Throws AgreedError where a block or the old store cannot be read or the disk is full,
-/// Error from one rank for what fails within HDF5; the store then is as before.
+/// Throws AgreedError where a block or the old store cannot be read or the disk is full, Error from one rank for what
+/// fails within HDF5; the store then is as before.
 void merge_blocks(const MergeInputs& inputs, Communicator& world);
 
 }  // namespace collimate
