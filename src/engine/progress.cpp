@@ -65,6 +65,14 @@ void Progress::on_evaluation(const EvaluationReport& report) {
   show(fmt::format("evaluation at step {}{}", report.step, shown(report.metrics, "eval_")), true);
 }
 
+void Progress::on_checkpoint(const SaveReport& report) {
+  std::string waited = fmt::format("training waited {:.2f} s for it", report.stall_seconds);
+  if (report.awaited_bytes > 0) {
+    waited += fmt::format(", since checkpoint.buffer_bytes does not hold {} bytes more", report.awaited_bytes);
+  }
+  show(fmt::format("checkpoint of step {} in {:.2f} s, {}", report.step, report.seconds, waited), true);
+}
+
 void Progress::show(const std::string& line, bool keep) {
   const bool rewrite = terminal_ && !keep;
   fmt::print(stream_, "{}{}{}", terminal_ ? "\r\x1b[K" : "", line, rewrite ? "" : "\n");

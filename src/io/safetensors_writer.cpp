@@ -36,9 +36,13 @@ SafetensorsWriter::SafetensorsWriter(OutputFile& file, std::vector<TensorInfo> t
 
 void SafetensorsWriter::append(std::span<const std::byte> bytes) {
   check(num_appended_ < tensors_.size(), "no more tensors are appended than were declared");
-  check(bytes.size() == tensors_[num_appended_].num_bytes(), "a tensor has the bytes that were declared");
+  appended_bytes_ += bytes.size();
+  const std::uint64_t num_bytes = tensors_[num_appended_].num_bytes();
+  check(appended_bytes_ <= num_bytes, "a tensor has the bytes that were declared");
   file_.write(bytes);
+  if (appended_bytes_ < num_bytes) return;
   ++num_appended_;
+  appended_bytes_ = 0;
 }
 
 void SafetensorsWriter::finish() const {

@@ -60,6 +60,9 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
   const std::int64_t states = state_bytes(memory.step);
   memory.loading = std::max({2 * weights, weights + whole_tensor, states + peak_probe_bytes(element_bytes)});
   if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
+  const CheckpointConfig& saving = config.checkpoint;
+  const bool copies_count = saving.asynchronous && config.runtime.device == DeviceType::kCpu;
+  if (copies_count) memory.copies = std::min(saving.buffer_bytes, saved_bytes(inputs));
   return memory;
 }
 
@@ -103,8 +106,11 @@ std::string text_of(const MemoryUse& use) {
 }
 
 std::string text_of(const RankMemory& memory) {
-  return fmt::format("{} in a step ({}), {} before it", text_of_bytes(memory.step.total()), text_of(memory.step),
-                     text_of_bytes(memory.loading));
+  const std::string copies =
+      memory.copies == 0 ? ""
+                         : fmt::format(", up to {} more while a checkpoint is written", text_of_bytes(memory.copies));
+  return fmt::format("{} in a step ({}), {} before it{}", text_of_bytes(memory.step.total()), text_of(memory.step),
+                     text_of_bytes(memory.loading), copies);
 }
 
 }  // namespace collimate

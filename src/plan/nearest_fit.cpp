@@ -19,6 +19,14 @@ struct Candidate {
 
 using Change = void (*)(Candidate&);
 
+void save_synchronously(Candidate& candidate) {
+  CheckpointConfig& saving = candidate.config.checkpoint;
+  // Elsewhere the copies are not in the device's memory.
+  if (!saving.asynchronous || candidate.config.runtime.device != DeviceType::kCpu) return;
+  saving.asynchronous = false;
+  candidate.changes.emplace_back("checkpoint.asynchronous: false");
+}
+
 void recompute(Candidate& candidate, Recompute recompute) {
   if (candidate.config.model.recompute >= recompute) return;
   candidate.config.model.recompute = recompute;
@@ -49,6 +57,7 @@ std::vector<Candidate> cheap_candidates(const RunConfig& config, const MeshShape
   const auto stage_2 = [&](Candidate& candidate) {
     if (shape.data > 1) zero_stage(candidate, 2);
   };
+  add(save_synchronously);
   if (shape.data > 1) add([](Candidate& candidate) { zero_stage(candidate, 1); });
   add([](Candidate& candidate) { recompute(candidate, Recompute::kSelective); });
   add([](Candidate& candidate) { divide_microbatches(candidate, 2); });
@@ -61,6 +70,7 @@ std::vector<Candidate> cheap_candidates(const RunConfig& config, const MeshShape
         stage_2(candidate);
         recompute(candidate, again);
         divide_microbatches(candidate, divisor);
+        save_synchronously(candidate);
       });
     }
   }
@@ -86,6 +96,7 @@ std::vector<Candidate> divided_candidates(const RunConfig& config, const MeshSha
       candidates.push_back(candidate);
       zero_stage(candidate, shape.data == factor ? 1 : 2);
       recompute(candidate, Recompute::kFull);
+      save_synchronously(candidate);
       candidates.push_back(std::move(candidate));
     }
   }

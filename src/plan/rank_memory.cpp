@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "collimate/base/error.hpp"
+#include "collimate/model/element_bytes.hpp"
+#include "collimate/optim/owned_run.hpp"
 #include "collimate/optim/state_memory.hpp"
 #include "collimate/pipeline/generate.hpp"
 #include "collimate/pipeline/lower.hpp"
@@ -126,6 +128,16 @@ MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest) 
   }
   check(tape.live() == weights, "what a pass holds is let go of at its end");
   return tape.peak();
+}
+
+std::int64_t saved_bytes(const MemoryInputs& inputs) {
+  const std::vector<PlacedTensor> tensors = own_tensors(inputs);
+  const ShardPlan plan(planned_parameters(tensors), inputs.shape.data, inputs.bucket_elements);
+  const DataRank rank{.zero_stage = inputs.parallel.zero_stage, .dp_rank = inputs.place.dp_rank};
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) elements += saved_run(plan, i, tensors[i], rank).in_part.length;
+  constexpr std::int64_t kNumGroups = 3;  // weights and both moments
+  return kNumGroups * elements * sum_element_bytes(inputs.element_bytes);
 }
 
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches) {

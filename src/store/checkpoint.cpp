@@ -11,7 +11,6 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
-#include "collimate/io/output_file.hpp"
 #include "manifest.hpp"
 #include "piece_file.hpp"
 #include "tensor_bytes.hpp"
@@ -121,21 +120,6 @@ Checkpoint open_verified(const std::string& path, Communicator& world) {
     Checkpoint checkpoint = Checkpoint::open(path);
     checkpoint.verify(world.rank(), world.size());
     return checkpoint;
-  });
-}
-
-void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
-                      Communicator& world) {
-  const std::string share =
-      make_agreed(world, [&] { return detail::render_share(detail::write_pieces(path, world.rank(), own)); });
-  const std::vector<std::string> texts = world.all_gather_bytes(share);
-  run_agreed(world, [&] {
-    if (world.rank() != 0) return;
-    std::vector<detail::ManifestShare> shares;
-    for (const std::string& text : texts) shares.push_back(detail::parse_share(text));
-    OutputFile file(path + "/" + detail::kManifestName);
-    file.write(detail::render_manifest(detail::merge_shares(state, std::move(shares))));
-    file.close();
   });
 }
 

@@ -14,7 +14,6 @@
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/io/atomic_file.hpp"
-#include "collimate/io/atomic_folder.hpp"
 #include "manifest.hpp"
 
 namespace collimate {
@@ -55,14 +54,6 @@ void delete_checkpoint(const std::string& path) {
   if (failure) throw Error(fmt::format("{}: an old checkpoint cannot be deleted: {}", path, failure.message()));
 }
 
-AtomicFolder open_staged(const std::string& path) {
-  try {
-    return AtomicFolder(path, AtomicFolder::Existing::kReplace);
-  } catch (const InputError& failure) {
-    throw Error(failure.what());  // the run's own folder, which was writable when the run started
-  }
-}
-
 }  // namespace
 
 CheckpointStore::CheckpointStore(std::string folder, int save_total_limit, int keep_every)
@@ -70,23 +61,29 @@ CheckpointStore::CheckpointStore(std::string folder, int save_total_limit, int k
   check(save_total_limit >= 1, "at least one checkpoint is kept");
 }
 
-std::string CheckpointStore::save(const CheckpointState& state, std::span<const SavedPiece> own,
-                                  Communicator& world) const {
-  const std::string path = path_of(state.step);
-  std::optional<AtomicFolder> staged;
-  std::string staging_path = make_agreed(world, [&] {
-    if (world.rank() == 0) staged.emplace(open_staged(path));
-    return staged ? staged->staging_path() : std::string();
-  });
-  world.broadcast_bytes(staging_path, 0);
-  write_checkpoint(staging_path, state, own, world);
-  run_agreed(world, [&] {
-    if (!staged) return;
-    staged->commit();
-    replace_symlink(folder_ + "/latest", folder_name(state.step));
-    delete_over_limit();
-  });
-  return path;
+AtomicFolder CheckpointStore::stage(std::int64_t step) const {
+  try {
+    return AtomicFolder(path_of(step), AtomicFolder::Existing::kReplace);
+  } catch (const InputError& failure) {
+    throw Error(failure.what());  // the run's own folder, which was writable when the run started
+  }
+}
+
+void CheckpointStore::commit(AtomicFolder& staged, std::int64_t step, BestMark best) const {
+  staged.commit();
+  if (best == BestMark::kMove) replace_symlink(folder_ + "/best", folder_name(step));
+  replace_symlink(folder_ + "/latest", folder_name(step));
+  delete_over_limit();
+}
+
+void CheckpointStore::remove_staged() const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t end = name.find(".staged-");
+    if (end == std::string::npos || !name.starts_with('.')) continue;
+    if (find_step(name.substr(1, end - 1))) fs::remove_all(entry.path(), ignored);
+  }
 }
 
 void CheckpointStore::mark_best(std::int64_t step) const {

@@ -11,6 +11,7 @@
 #include "collimate/base/hash.hpp"
 #include "collimate/io/block_hashes.hpp"
 #include "collimate/io/input_file.hpp"
+#include "collimate/io/output_file.hpp"
 
 namespace collimate::detail {
 
@@ -169,6 +170,14 @@ std::string render_manifest(const Manifest& manifest) {
   // Paths in the configuration need not be UTF-8.
   const std::string text = json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   return sealed(text);
+}
+
+void write_manifest(const std::string& folder, const CheckpointState& state, std::span<const std::string> shares) {
+  std::vector<ManifestShare> parsed;
+  for (const std::string& share : shares) parsed.push_back(parse_share(share));
+  OutputFile file((fs::path(folder) / kManifestName).string());
+  file.write(render_manifest(merge_shares(state, std::move(parsed))));
+  file.close();
 }
 
 Manifest read_manifest(const std::string& folder) {

@@ -2,6 +2,7 @@
 // manifest.json of a checkpoint (docs/formats.md). Private to src/store.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,10 @@ Manifest merge_shares(const CheckpointState& state, std::vector<ManifestShare> s
 
 /// JSON with its own checksum: XXH3-128 of the text with zeros in the checksum's place.
 std::string render_manifest(const Manifest& manifest);
+
+/// Writes manifest.json into a folder, durably: all that the ranks have written, by render_share(). Throws Error, and
+/// InvariantError as merge_shares().
+void write_manifest(const std::string& folder, const CheckpointState& state, std::span<const std::string> shares);
 
 /// Reads and checks manifest.json of a checkpoint folder, that its pieces make up each tensor, and that its files are
 /// there with their sizes. Throws InputError.

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/base/hash.hpp"
 #include "collimate/io/block_hashes.hpp"
-#include "collimate/io/output_file.hpp"
-#include "tensor_bytes.hpp"
 
 namespace collimate::detail {
 
@@ -24,12 +21,6 @@ std::string path_in(const std::string& folder, const std::string& name) {
 std::span<const std::byte> block_of(std::span<const std::byte> bytes, std::size_t block) {
   const std::uint64_t begin = block * kBlockBytes;
   return bytes.subspan(begin, std::min<std::uint64_t>(kBlockBytes, bytes.size() - begin));
-}
-
-std::vector<std::string> hex_of(const std::vector<Hash128>& hashes) {
-  std::vector<std::string> texts;
-  for (const Hash128& hash : hashes) texts.push_back(hash.hex());
-  return texts;
 }
 
 // Of a safetensors header, with the length that it begins with; less where the file ends before.
@@ -58,9 +49,13 @@ SafetensorsFile open_with_verified_header(const std::string& path, const Manifes
   return SafetensorsFile(path);
 }
 
-std::string key_of(const SavedPiece& piece) { return piece.group + "/" + piece.name; }
-
 }  // namespace
+
+std::vector<std::string> hex_of(const std::vector<Hash128>& hashes) {
+  std::vector<std::string> texts;
+  for (const Hash128& hash : hashes) texts.push_back(hash.hex());
+  return texts;
+}
 
 PieceFile::PieceFile(const std::string& folder, const ManifestFile& listed)
     : file_(open_with_verified_header(path_in(folder, listed.name), listed)),
@@ -101,33 +96,6 @@ std::span<const std::byte> PieceFile::read(const std::string& key, std::uint64_t
   const auto offset = static_cast<std::uint64_t>(view->bytes.data() - file_.file_bytes().data()) + begin;
   for (std::size_t block = offset / kBlockBytes; block * kBlockBytes < offset + length; ++block) verify_block(block);
   return view->bytes.subspan(begin, length);
-}
-
-ManifestShare write_pieces(const std::string& folder, int rank, std::span<const SavedPiece> pieces) {
-  ManifestShare share;
-  if (pieces.empty()) return share;
-  const std::string name = fmt::format("rank_{:05}.safetensors", rank);
-  std::vector<TensorInfo> infos;
-  for (const SavedPiece& piece : pieces) {
-    const StorageDtype dtype = storage_dtype_of(piece.value.scalar_type());
-    check(piece.value.numel() == piece.piece.flat.length, "a piece has the elements that it says");
-    infos.push_back({.name = key_of(piece), .dtype = dtype, .shape = {piece.piece.flat.length}});
-    share.tensors.push_back({.group = piece.group,
-                             .info = {.name = piece.name, .dtype = dtype, .shape = piece.shape},
-                             .pieces = {{.file = name, .piece = piece.piece}}});
-  }
-  OutputFile file(path_in(folder, name));
-  SafetensorsWriter writer(file, infos);
-  const std::vector<std::string> header = hex_of(file.block_hashes());
-  for (const SavedPiece& piece : pieces) {
-    const at::Tensor value = piece.value.detach().to(at::kCPU).contiguous();
-    writer.append(bytes_of(value));
-  }
-  writer.finish();
-  file.close();
-  share.files.push_back(
-      {.name = name, .num_bytes = file.num_bytes(), .header = header, .blocks = hex_of(file.block_hashes())});
-  return share;
 }
 
 }  // namespace collimate::detail

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "collimate/base/hash.hpp"
 #include "collimate/io/safetensors.hpp"
 #include "manifest.hpp"
 
@@ -33,8 +34,7 @@ class PieceFile {
   mutable std::vector<bool> is_verified_;  // [blocks]
 };
 
-/// Writes a rank's pieces into `folder`, which all ranks share, as rank_00000.safetensors and so on, and makes them
-/// durable. *Local.* Throws Error.
-ManifestShare write_pieces(const std::string& folder, int rank, std::span<const SavedPiece> pieces);
+/// Checksums as the manifest has them.
+std::vector<std::string> hex_of(const std::vector<Hash128>& hashes);
 
 }  // namespace collimate::detail

@@ -34,37 +34,40 @@ double log_prob_tolerance(at::ScalarType dtype) {
 }  // namespace
 
 StepOutcome TrainStep::run(const StepOrder& order) {
-  const BatchPlan plan = source_.plan(order.pair_indices);
-  policy_.begin_step(static_cast<int>(plan.microbatches.size()));
+  const BatchPlan plan = parts_.source.plan(order.pair_indices);
+  parts_.policy.begin_step(static_cast<int>(plan.microbatches.size()));
   StepOutcome outcome = agree(order, forward_backward(order, plan));
   outcome.num_stream_tokens = plan.num_stream_tokens;
   outcome.grad_norm = reduce(order);
-  policy_.update(order.learning_rate, outcome.grad_norm, order.max_grad_norm);
+  if (parts_.saver != nullptr) parts_.saver->release_values();
+  parts_.policy.update(order.learning_rate, outcome.grad_norm, order.max_grad_norm);
   return outcome;
 }
 
 TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const BatchPlan& plan) {
-  LocalResult result{.metrics = MetricValues(objective_.metric_names().size(), 0.0), .forward_flops = 0.0, .fault = {}};
-  const std::vector<MicroBatch> microbatches = source_.read_all(plan);
-  pass_.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+  LocalResult result{
+      .metrics = MetricValues(parts_.objective.metric_names().size(), 0.0), .forward_flops = 0.0, .fault = {}};
+  const std::vector<MicroBatch> microbatches = parts_.source.read_all(plan);
+  parts_.pass.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     return share_of(order, plan, microbatches[index], log_probs, result);
   });
-  const bool is_finite = policy_.end_passes();
+  const bool is_finite = parts_.policy.end_passes();
   if (result.fault.empty() && !is_finite) {
     std::vector<std::uint64_t> own;
     for (const auto& pairs : plan.microbatches) own.insert(own.end(), pairs.begin(), pairs.end());
-    result.fault = fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, source_.dataset()));
+    result.fault =
+        fmt::format("a gradient is not finite after {}", detail::describe_pairs(own, parts_.source.dataset()));
   }
   return result;
 }
 
 at::Tensor TrainStep::share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
                                const ResponseLogProbs& log_probs, LocalResult& result) {
-  const ModelShard& shard = policy_.shard();
-  const PreferenceDataset& dataset = source_.dataset();
-  const PairBatch batch = pair_batch(log_probs, microbatch, source_.layout(), dataset, reference_);
-  const ObjectiveShare share = objective_.share(batch, plan.totals);
-  if (!pass_.is_speaker()) return share.loss;
+  const ModelShard& shard = parts_.policy.shard();
+  const PreferenceDataset& dataset = parts_.source.dataset();
+  const PairBatch batch = pair_batch(log_probs, microbatch, parts_.source.layout(), dataset, parts_.reference);
+  const ObjectiveShare share = parts_.objective.share(batch, plan.totals);
+  if (!parts_.pass.is_speaker()) return share.loss;
   const std::vector<std::uint64_t> pairs(microbatch.pair_indices.begin(), microbatch.pair_indices.end());
   auto fault = detail::find_non_finite(batch, share.metrics.front(), pairs, dataset);
   if (!fault && order.check_against_reference) {
@@ -78,14 +81,17 @@ at::Tensor TrainStep::share_of(const StepOrder& order, const BatchPlan& plan, co
 
 StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   // A fault on one rank must stop all of them before any makes an update.
+  const SaveProgress save = parts_.saver == nullptr ? SaveProgress{} : parts_.saver->progress();
+  const std::string& fault = local.fault.empty() ? save.failure : local.fault;
   std::vector<double> values = local.metrics;
   values.push_back(local.forward_flops);
   values.push_back(order.stop_requested ? 1.0 : 0.0);
-  values.push_back(local.fault.empty() ? 0.0 : 1.0);
-  reduce_metrics(values, world_);
+  values.push_back(save.is_busy ? 1.0 : 0.0);
+  values.push_back(fault.empty() ? 0.0 : 1.0);
+  reduce_metrics(values, parts_.world);
   if (values.back() > 0.0) {
-    run_agreed(world_, [&] {
-      if (!local.fault.empty()) throw Error(fmt::format("step {}: {}", order.step, local.fault));
+    run_agreed(parts_.world, [&] {
+      if (!fault.empty()) throw Error(fmt::format("step {}: {}", order.step, fault));
     });
   }
   const std::size_t num_metrics = local.metrics.size();
@@ -93,11 +99,12 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   outcome.metrics.assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(num_metrics));
   outcome.forward_flops = values[num_metrics];
   outcome.stop_requested = values[num_metrics + 1] > 0.0;
+  outcome.is_saving = values[num_metrics + 2] > 0.0;
   return outcome;
 }
 
 double TrainStep::reduce(const StepOrder& order) {
-  const double norm = policy_.reduce_gradients();
+  const double norm = parts_.policy.reduce_gradients();
   if (!std::isfinite(norm)) {
     throw AgreedError(
         fmt::format("step {}: the sum of all ranks' gradients is not finite, though each rank's own is", order.step),

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/trace.hpp"
-#include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/device_peak.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
@@ -50,7 +49,14 @@ TrainProgress progress_of(const CheckpointState& state) {
 Trainer::Trainer(TrainerParts parts, TrainProgress progress)
     : parts_(std::move(parts)),
       progress_(std::move(progress)),
-      step_(parts_.policy, parts_.pass, parts_.train_source, parts_.objective, parts_.reference, parts_.mesh.world()),
+      saver_(parts_.checkpoints, save_options(), parts_.mesh.world()),
+      step_({.policy = parts_.policy,
+             .pass = parts_.pass,
+             .source = parts_.train_source,
+             .objective = parts_.objective,
+             .reference = parts_.reference,
+             .world = parts_.mesh.world(),
+             .saver = &saver_}),
       best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
       peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
@@ -64,11 +70,13 @@ ExitCode Trainer::run() {
     const bool last = stop || progress_.step == num_steps_;
     const bool evaluates = !stop && (is_due(progress_.step, config.train.eval_steps) || last);
     const bool is_best = evaluates && evaluate();
-    if (is_due(progress_.step, config.checkpoint.save_steps) || last || is_best) save();
-    if (is_best) mark_best();
-    if (stop && progress_.step < num_steps_) return ExitCode::kInterrupted;
+    if (is_due(progress_.step, config.checkpoint.save_steps) || last || is_best) {
+      save(is_best ? BestMark::kMove : BestMark::kKeep);
+    }
+    if (stop) break;
   }
-  return ExitCode::kDone;
+  saver_.finish();
+  return progress_.step < num_steps_ ? ExitCode::kInterrupted : ExitCode::kDone;
 }
 
 bool Trainer::run_step() {
@@ -82,6 +90,7 @@ bool Trainer::run_step() {
                         .check_against_reference = parts_.policy_is_reference && progress_.step == 0,
                         .stop_requested = parts_.stop_requested()};
   const StepOutcome outcome = step_.run(order);
+  if (!outcome.is_saving) saver_.advance();
   ++progress_.step;
   progress_.num_pairs += order.pair_indices.size();
   progress_.num_tokens += outcome.num_stream_tokens;
@@ -116,20 +125,23 @@ bool Trainer::evaluate() {
   return best_.improves(report);
 }
 
-void Trainer::save() {
+SaveOptions Trainer::save_options() const {
+  const CheckpointConfig& config = parts_.config.checkpoint;
+  return {.asynchronous = config.asynchronous,
+          .buffer_bytes = static_cast<std::uint64_t>(config.buffer_bytes),
+          .on_commit = [this](const SaveReport& report) {
+            for (const auto& observer : parts_.observers) observer->on_checkpoint(report);
+          }};
+}
+
+void Trainer::save(BestMark best) {
   CheckpointState state = parts_.checkpoint_identity;
   state.step = progress_.step;
   state.trainer_state = {{"epoch", epoch()},
                          {"num_pairs", progress_.num_pairs},
                          {"num_tokens", progress_.num_tokens},
                          {"best", best_.state()}};
-  parts_.checkpoints.save(state, parts_.policy.pieces(), parts_.mesh.world());
-}
-
-void Trainer::mark_best() const {
-  run_agreed(parts_.mesh.world(), [&] {
-    if (parts_.mesh.world().rank() == 0) parts_.checkpoints.mark_best(progress_.step);
-  });
+  saver_.start(state, parts_.policy.pieces(), best);
 }
 
 }  // namespace collimate

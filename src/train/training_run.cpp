@@ -46,10 +46,13 @@ void TrainingRun::log_memory() const {
   const MemoryUse held = policy_->held_bytes();
   const std::int64_t rest = meter_.peak_bytes() - held.total();
   const std::string own = fmt::format(
-      "{:020} {} of tensors on rank {} (weights {}, gradients {}, optimizer {}, the rest {}); planned {}",
+      "{:020} {} of tensors on rank {} (weights {}, gradients {}, optimizer {}, the rest {}); planned {}, with copies "
+      "for "
+      "checkpoints {}",
       meter_.peak_bytes(), text_of_bytes(meter_.peak_bytes()), mesh_.world().rank(),
       text_of_bytes(held[MemoryKind::kWeights]), text_of_bytes(held[MemoryKind::kGradients]),
-      text_of_bytes(held[MemoryKind::kOptimizer]), text_of_bytes(rest), text_of_bytes(planned_memory_.peak()));
+      text_of_bytes(held[MemoryKind::kOptimizer]), text_of_bytes(rest),
+      text_of_bytes(planned_memory_.peak_without_copies()), text_of_bytes(planned_memory_.peak()));
   const std::vector<std::string> all = mesh_.world().all_gather_bytes(own);
   log_.info("memory: at most {}", std::ranges::max_element(all)->substr(21));
 }
@@ -99,7 +102,9 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
   });
   for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
-    if (world.rank() == 0) output_->claim();
+    if (world.rank() != 0) return;
+    output_->claim();
+    checkpoint_store().remove_staged();
   });
   const std::vector<std::string> hosts = world.all_gather_bytes(host_name());
   run_agreed(world, [&] {
@@ -166,6 +171,7 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
     evaluator_.emplace(*eval_source_, objective_, reference, mesh_.world(), config_.batch.eval_batch_size);
   }
   const TrainProgress progress = checkpoint ? progress_of(checkpoint->state()) : TrainProgress{};
+  restore_best_pointer(progress);
   const SamplerOptions sampling{.seed = config_.train.seed,
                                 .shuffle = config_.data.shuffle,
                                 .global_batch_size = config_.batch.global_batch_size};
@@ -198,6 +204,17 @@ std::map<std::string, std::string> TrainingRun::fingerprints() const {
 CheckpointStore TrainingRun::checkpoint_store() const {
   const CheckpointConfig& config = config_.checkpoint;
   return {output_->checkpoints().string(), config.save_total_limit, config.keep_every};
+}
+
+// A kill between a commit and its pointer leaves the one before; nothing where the run comes from another folder.
+void TrainingRun::restore_best_pointer(const TrainProgress& progress) const {
+  run_agreed(mesh_.world(), [&] {
+    if (mesh_.world().rank() != 0 || progress.best.is_null()) return;
+    const CheckpointStore store = checkpoint_store();
+    const auto step = progress.best.at("step").get<std::int64_t>();
+    const bool is_there = std::ranges::count(store.steps(), step) > 0;
+    if (is_there && store.find_pointer("best") != store.path_of(step)) store.mark_best(step);
+  });
 }
 
 CheckpointState TrainingRun::checkpoint_identity() const {

@@ -74,8 +74,8 @@ def test_a_run_that_is_killed_at_any_moment_loses_at_most_a_step(busy_run, tmp_p
         step = load_checkpoint(committed)[0]["step"]
         latest = load_checkpoint(cut / "checkpoints/latest")[0]["step"]
         assert step - latest in (0, 1)
-        # Its line was there before it, and no other step has begun.
-        assert (cut / "metrics.jsonl").read_text().count("\n") in (step, step + 1)
+        # Its line was there before it. A save begins when the one before is committed: one more may have been under way, and a step after it.
+        assert step <= (cut / "metrics.jsonl").read_text().count("\n") <= step + 2
     assert num_hits > NUM_KILLS // 4
     succeed("train", config, ranks=ranks)
     assert without_timing(step_metrics(cut)) == without_timing(step_metrics(whole))

@@ -8,7 +8,7 @@ from model_folders import VOCAB_SIZE
 from pairs import random_pairs, write_preferences
 
 UNITS = {"MiB": 1024**2, "GiB": 1024**3}
-MEASURED = re.compile(r"memory: at most (\S+) (\w+) of tensors on rank (\d+) .*; planned (\S+) (\w+)")
+MEASURED = re.compile(r"memory: at most (\S+) (\w+) of tensors on rank (\d+) .*; planned .*, with copies for checkpoints (\S+) (\w+)")
 
 
 def planned_lines(text):

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/store/checkpoint_store.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 #include "support/checkpoints.hpp"
 #include "support/mpi_world.hpp"
 #include "support/temporary_folder.hpp"
@@ -33,7 +33,8 @@ class SharedCheckpointTest : public ::testing::Test {
 
   [[nodiscard]] CheckpointStore store() const { return {root_ + "/checkpoints", 3}; }
   std::string save(std::int64_t step) const {
-    return store().save(sample_state(step), sample_pieces(step, 6, world_->rank(), world_->size()), *world_);
+    return save_checkpoint(store(), sample_state(step), sample_pieces(step, 6, world_->rank(), world_->size()),
+                           *world_);
   }
 
   std::unique_ptr<Communicator> world_ = make_world_group();
@@ -78,7 +79,7 @@ TEST_F(SharedCheckpointTest, a_rank_that_cannot_write_fails_the_save_on_all) {
   const CheckpointStore broken(
       world_->rank() + 1 == world_->size() && world_->size() > 1 ? "/nowhere/checkpoints" : root_ + "/checkpoints", 3);
   if (world_->rank() + 1 == world_->size()) pieces.front().value = pieces.front().value.narrow(0, 0, 0);
-  EXPECT_THROW(broken.save(sample_state(2), pieces, *world_), AgreedError);
+  EXPECT_THROW(save_checkpoint(broken, sample_state(2), pieces, *world_), AgreedError);
   world_->barrier();
   EXPECT_EQ(store().steps(), std::vector<std::int64_t>{1});
   if (world_->rank() == 0) {

@@ -1,7 +1,10 @@
 #pragma once
 // Small checkpoints for tests of the store.
 
+#include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -10,7 +13,7 @@
 #include <ATen/ops/full.h>
 
 #include "collimate/comm/solo.hpp"
-#include "collimate/store/checkpoint.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 
 namespace collimate {
 
@@ -58,6 +61,18 @@ inline std::vector<SavedPiece> sample_pieces(std::int64_t step, std::int64_t hid
     add(tensor, slice_piece(shape, 1, columns), tensor.value.narrow(1, columns.begin, columns.length));
   }
   return pieces;
+}
+
+/// *Collective.* Saves a checkpoint as the folder `path`, which may be there and empty.
+inline void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
+                             Communicator& world) {
+  const std::string store = path + ".store";
+  const std::string saved = save_checkpoint(CheckpointStore(store, 1), state, own, world);
+  if (world.rank() == 0) {
+    std::filesystem::rename(saved, path);
+    std::filesystem::remove_all(store);
+  }
+  world.barrier();
 }
 
 /// A group of one rank.

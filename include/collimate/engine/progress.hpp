@@ -17,6 +17,7 @@ class Progress final : public Observer {
 
   void on_step(const StepReport& report) override;
   void on_evaluation(const EvaluationReport& report) override;
+  void on_checkpoint(const SaveReport& report) override;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "collimate/store/checkpoint_saver.hpp"
+
 namespace collimate {
 
 /// Names and values in the order they are written.
@@ -38,6 +40,8 @@ class Observer {
 
   virtual void on_step(const StepReport& report) = 0;
   virtual void on_evaluation(const EvaluationReport& report) = 0;
+  /// A checkpoint was committed.
+  virtual void on_checkpoint(const SaveReport& /*report*/) {}
 };
 
 /// The value of a metric, or NaN where there is none of this name.

@@ -89,7 +89,7 @@ class SafetensorsWriter {
   /// Writes the header, padded to 8 bytes, with `__metadata__` {"format": "pt"}. `file` must outlive the writer.
   SafetensorsWriter(OutputFile& file, std::vector<TensorInfo> tensors);
 
-  /// Appends the bytes of the next tensor of the list.
+  /// Appends bytes of the next tensor of the list: all of them, or the next ones.
   void append(std::span<const std::byte> bytes);
   /// Checks that all tensors were appended; the file stays open.
   void finish() const;
@@ -97,7 +97,8 @@ class SafetensorsWriter {
  private:
   OutputFile& file_;
   std::vector<TensorInfo> tensors_;
-  std::size_t num_appended_ = 0;
+  std::size_t num_appended_ = 0;      // tensors that are there
+  std::uint64_t appended_bytes_ = 0;  // of the one after them
 };
 
 }  // namespace collimate

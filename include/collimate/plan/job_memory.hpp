@@ -18,7 +18,11 @@ struct RankMemory {
   MemoryUse step;            ///< in a training step
   std::int64_t loading = 0;  ///< before the first step: while weights are loaded and the device's speed is measured
 
-  [[nodiscard]] std::int64_t peak() const { return std::max(step.total(), loading); }
+  std::int64_t copies = 0;  ///< while a checkpoint is written, at most; 0 where they are not in the device's memory
+
+  [[nodiscard]] std::int64_t peak() const { return std::max(step.total() + copies, loading); }
+  /// While no checkpoint is written.
+  [[nodiscard]] std::int64_t peak_without_copies() const { return std::max(step.total(), loading); }
 };
 
 /// *Local.* Of one rank. `microbatches`: of a step, of whichever data rank. Throws InputError as pipeline_layout().

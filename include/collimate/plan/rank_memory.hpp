@@ -34,6 +34,9 @@ std::int64_t offloaded_weight_bytes(const MemoryInputs& inputs);
 /// as `largest`: scoring and evaluation. *Local.*
 MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest);
 
+/// Bytes that a rank writes of a checkpoint. *Local.*
+std::int64_t saved_bytes(const MemoryInputs& inputs);
+
 /// Bytes of tensors at the worst moment of a training step, by kind. `microbatches`: those of the rank's data rank, the
 /// empty ones, too. *Local.*
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches);

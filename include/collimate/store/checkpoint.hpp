@@ -1,6 +1,6 @@
 #pragma once
 // One checkpoint: a folder of safetensors files, one a rank, and manifest.json, which says what is in them, with
-// checksums of all of it (docs/formats.md). CheckpointStore keeps several.
+// checksums of all of it (docs/formats.md). CheckpointSaver writes one, CheckpointStore keeps several.
 
 #include <cstdint>
 #include <map>
@@ -77,11 +77,5 @@ class Checkpoint {
 
 /// *Collective.* Opens a checkpoint on every rank and verifies all of it, each rank its share. Throws AgreedError.
 Checkpoint open_verified(const std::string& path, Communicator& world);
-
-/// *Collective.* Writes a checkpoint into the existing, empty folder `path`, which all ranks see: each rank its pieces,
-/// durable, then rank 0 the manifest. Not atomic by itself: CheckpointStore stages the folder. `state` is rank 0's.
-/// Throws AgreedError.
-void write_checkpoint(const std::string& path, const CheckpointState& state, std::span<const SavedPiece> own,
-                      Communicator& world);
 
 }  // namespace collimate

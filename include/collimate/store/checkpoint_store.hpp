@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "collimate/io/atomic_folder.hpp"
 #include "collimate/store/checkpoint.hpp"
 
 namespace collimate {
@@ -18,6 +18,9 @@ struct FoundCheckpoint {
   std::vector<std::string> skipped;  ///< One message each, newest first.
 };
 
+/// Whether a checkpoint becomes `best` as well as `latest`.
+enum class BestMark { kKeep, kMove };
+
 /// The folder `checkpoints` of a run, which all ranks see. *Local* where nothing else is said: one rank owns it.
 class CheckpointStore {
  public:
@@ -25,14 +28,17 @@ class CheckpointStore {
   /// `keep_every` divides, if it is not 0.
   CheckpointStore(std::string folder, int save_total_limit, int keep_every = 0);
 
-  /// *Collective.* Saves all ranks' pieces as step_<state.step>, replacing one of the same step, makes it `latest`, and
-  /// deletes what is over the limit: never `latest`, `best`, the newest valid one or those of keep_every. `state` is
-  /// rank 0's. Returns the folder. Throws AgreedError when anything cannot be written; then all earlier checkpoints and
-  /// pointers are as before.
-  std::string save(const CheckpointState& state, std::span<const SavedPiece> own, Communicator& world) const;
+  /// Where a checkpoint of this step is written before it is committed. Throws Error.
+  [[nodiscard]] AtomicFolder stage(std::int64_t step) const;
+  /// Gives a staged checkpoint its place, also where there is one of the same step, makes it `latest` (and `best`), and
+  /// deletes what is over the limit: never `latest`, `best`, the newest valid one or those of keep_every. Throws Error.
+  void commit(AtomicFolder& staged, std::int64_t step, BestMark best) const;
   /// Makes `best` point to a saved step; the one before is over the limit now, perhaps. Throws Error when there is
   /// none.
   void mark_best(std::int64_t step) const;
+
+  /// Removes what killed writers have staged: only where nobody else writes now. What cannot be removed stays.
+  void remove_staged() const;
 
   /// Committed steps, ascending, valid or not.
   [[nodiscard]] std::vector<std::int64_t> steps() const;

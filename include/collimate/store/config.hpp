@@ -55,16 +55,20 @@ struct ReferenceConfig {
 };
 
 struct CheckpointConfig {
-  int save_steps = 200;      ///< optimizer steps between checkpoints
-  int save_total_limit = 3;  ///< how many of the newest are kept
-  int keep_every = 0;        ///< those of steps that it divides are kept, too; 0: none
+  int save_steps = 200;                       ///< optimizer steps between checkpoints
+  int save_total_limit = 3;                   ///< how many of the newest are kept
+  int keep_every = 0;                         ///< those of steps that it divides are kept, too; 0: none
+  bool asynchronous = true;                   ///< training goes on while a checkpoint is written
+  std::int64_t buffer_bytes = 4'000'000'000;  ///< most that a rank copies for that; beyond it an update waits
 
   bool operator==(const CheckpointConfig&) const = default;
 
   static constexpr auto fields() {
     return std::tuple{field("save_steps", &CheckpointConfig::save_steps, Role::kOperational, at_least(1)),
                       field("save_total_limit", &CheckpointConfig::save_total_limit, Role::kOperational, at_least(1)),
-                      field("keep_every", &CheckpointConfig::keep_every, Role::kOperational, at_least(0))};
+                      field("keep_every", &CheckpointConfig::keep_every, Role::kOperational, at_least(0)),
+                      field("asynchronous", &CheckpointConfig::asynchronous, Role::kOperational),
+                      field("buffer_bytes", &CheckpointConfig::buffer_bytes, Role::kOperational, at_least(0))};
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 // One optimizer step: forward and backward over this rank's microbatches, one reduction of scalars that also carries
-// faults and stop requests, one of gradients, clip, update.
+// faults, stop requests and how far a checkpoint is, one of gradients, clip, update.
 
 #include <cstdint>
 #include <optional>
@@ -13,6 +13,7 @@
 #include "collimate/engine/forward.hpp"
 #include "collimate/engine/model_pass.hpp"
 #include "collimate/objective/objective.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/train/policy.hpp"
 
 namespace collimate {
@@ -34,19 +35,29 @@ struct StepOutcome {
   double forward_flops = 0;
   std::uint64_t num_stream_tokens = 0;
   bool stop_requested = false;  // on any rank
+  bool is_saving = false;       // any rank's part of the checkpoint under way
 };
 
-/// Runs steps. Not owned: everything it is given must outlive it. Faults are found on the ranks of the last stage, but
-/// the pass goes on to its end, since other ranks wait for it: the step stops before the update.
+/// What a step works with. Not owned.
+struct TrainStepParts {
+  Policy& policy;
+  ModelPass& pass;
+  const BatchSource& source;
+  const Objective& objective;
+  const ReferenceStore* reference = nullptr;  // null where the objective needs none
+  Communicator& world;
+  CheckpointSaver* saver = nullptr;  // null where nothing is saved
+};
+
+/// Runs steps. Faults are found on the ranks of the last stage, but the pass goes on to its end, since other ranks wait
+/// for it: the step stops before the update.
 class TrainStep {
  public:
-  /// `reference` may be null where the objective needs none.
-  TrainStep(Policy& policy, ModelPass& pass, const BatchSource& source, const Objective& objective,
-            const ReferenceStore* reference, Communicator& world)
-      : policy_(policy), pass_(pass), source_(source), objective_(objective), reference_(reference), world_(world) {}
+  explicit TrainStep(const TrainStepParts& parts) : parts_(parts) {}
 
   /// *Collective* over the job. Throws AgreedError, before the update, when a loss or gradient is not finite or
-  /// when log-probs differ from the reference's although the weights are the same; it names step, rank and pairs.
+  /// when log-probs differ from the reference's although the weights are the same; it names step, rank and pairs. Also
+  /// when the checkpoint under way could not be written.
   StepOutcome run(const StepOrder& order);
 
  private:
@@ -62,12 +73,7 @@ class TrainStep {
   StepOutcome agree(const StepOrder& order, const LocalResult& local);
   double reduce(const StepOrder& order);
 
-  Policy& policy_;
-  ModelPass& pass_;
-  const BatchSource& source_;
-  const Objective& objective_;
-  const ReferenceStore* reference_;
-  Communicator& world_;
+  TrainStepParts parts_;
 };
 
 }  // namespace collimate

@@ -12,7 +12,7 @@
 #include "collimate/engine/step_report.hpp"
 #include "collimate/job/config.hpp"
 #include "collimate/mesh/process_mesh.hpp"
-#include "collimate/store/checkpoint_store.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/train/best_metric.hpp"
 #include "collimate/train/train_step.hpp"
 
@@ -54,7 +54,7 @@ class Trainer {
   Trainer(TrainerParts parts, TrainProgress progress);
 
   /// *Collective.* Trains from the current progress. Returns kDone, or kInterrupted after a stop request, with a
-  /// checkpoint saved in both cases. Throws as TrainStep::run and Evaluator::evaluate do.
+  /// checkpoint committed in both cases. Throws as TrainStep::run and Evaluator::evaluate do.
   ExitCode run();
 
   [[nodiscard]] std::int64_t num_steps() const noexcept { return num_steps_; }
@@ -66,12 +66,13 @@ class Trainer {
                                      double seconds) const;
   /// Whether it was the best so far.
   bool evaluate();
-  void save();
-  void mark_best() const;
+  [[nodiscard]] SaveOptions save_options() const;
+  void save(BestMark best);
   [[nodiscard]] double epoch() const { return parts_.sampler.epochs_done(progress_.step); }
 
   TrainerParts parts_;
   TrainProgress progress_;
+  CheckpointSaver saver_;
   TrainStep step_;
   BestMetric best_;
   std::int64_t num_steps_;

@@ -52,6 +52,7 @@ class TrainingRun {
   void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] CheckpointStore checkpoint_store() const;
+  void restore_best_pointer(const TrainProgress& progress) const;
   [[nodiscard]] CheckpointState checkpoint_identity() const;
   [[nodiscard]] std::vector<std::unique_ptr<Observer>> build_observers(std::int64_t resumed_step) const;
   [[nodiscard]] bool starts_from(const ReferenceIdentity& reference) const;

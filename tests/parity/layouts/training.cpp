@@ -153,7 +153,12 @@ LayoutResult train_layout(const Layout& layout, const LayoutData& data, ProcessM
   const BatchSource source(data.dataset, packing_options(batch, mesh.shape(), spec, Responses::kBoth),
                            mesh.coordinate().dp_rank);
   const Objective objective(mixed_objective());
-  TrainStep train_step(policy, pass, source, objective, &data.reference, mesh.world());
+  TrainStep train_step({.policy = policy,
+                        .pass = pass,
+                        .source = source,
+                        .objective = objective,
+                        .reference = &data.reference,
+                        .world = mesh.world()});
   LayoutResult result;
   for (int step = 0; step < layout.num_steps; ++step) {
     const StepOrder order{.step = step,

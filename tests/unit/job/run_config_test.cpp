@@ -99,6 +99,8 @@ const std::map<std::string, std::string> kOtherValues = {
     {"checkpoint.save_steps", "10"},
     {"checkpoint.save_total_limit", "1"},
     {"checkpoint.keep_every", "1000"},
+    {"checkpoint.asynchronous", "false"},
+    {"checkpoint.buffer_bytes", "1000"},
     {"runtime.device", "cpu"},
     {"runtime.backend", "mpi"},
     {"runtime.check_level", "full"},
@@ -161,7 +163,8 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "reference.placement", "reference.block_pairs", "reference.microbatch_tokens",
                           "reference.per_token", "data.train.0.path", "data.eval.0.path", "train.deterministic",
                           "checkpoint.save_steps", "checkpoint.save_total_limit", "checkpoint.keep_every",
-                          "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
+                          "checkpoint.asynchronous", "checkpoint.buffer_bytes", "runtime.check_level", "runtime.trace",
+                          "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

@@ -57,9 +57,25 @@ TEST(NearestFitTest, settings_are_taken_together_where_none_alone_is_enough) {
   all.model.recompute = Recompute::kFull;
   all.parallel.zero_stage = 2;
   all.batch.microbatch_tokens /= 4;
+  all.checkpoint.asynchronous = false;
   const auto change = nearest_fit(config, spec, shape, full_step, largest(all, spec, shape));
   ASSERT_TRUE(change.has_value());
-  EXPECT_EQ(change->settings, "parallel.zero_stage: 2, model.recompute: full, batch.microbatch_tokens: 1024");
+  EXPECT_EQ(change->settings,
+            "parallel.zero_stage: 2, model.recompute: full, batch.microbatch_tokens: 1024, "
+            "checkpoint.asynchronous: false");
+}
+
+TEST(NearestFitTest, a_run_that_fits_but_for_its_copies_saves_synchronously) {
+  const ModelSpec spec = spec_of(384);
+  RunConfig config = config_of({});
+  config.batch.microbatch_tokens = 1;
+  const RankMemory asked = rank_memory(config, spec, {}, 0, full_step(config, {}));
+  EXPECT_GT(asked.copies, asked.peak_without_copies() / 2);  // 12 of at least 16 bytes a parameter
+  const auto change = nearest_fit(config, spec, {}, full_step, asked.peak_without_copies());
+  ASSERT_TRUE(change.has_value());
+  EXPECT_EQ(change->settings, "checkpoint.asynchronous: false");
+  config.checkpoint.buffer_bytes = 1000;
+  EXPECT_EQ(rank_memory(config, spec, {}, 0, full_step(config, {})).copies, 1000);
 }
 
 TEST(NearestFitTest, a_model_that_fits_no_rank_is_divided_among_the_data_ranks) {
@@ -82,8 +98,10 @@ TEST(NearestFitTest, nothing_is_said_to_fit_that_does_not) {
 TEST(JobMemoryTest, a_rank_is_described_by_what_it_has) {
   const RunConfig config = config_of({});
   const RankMemory rank = rank_memory(config, spec_of(24), {}, 0, full_step(config, {}));
-  EXPECT_THAT(text_of(rank), testing::MatchesRegex(".* MiB in a step \\(weights .*, gradients .*, optimizer .*, "
-                                                   "activations .*\\), .* before it"));
+  EXPECT_THAT(text_of(rank),
+              testing::MatchesRegex(".* MiB in a step \\(weights .*, gradients .*, optimizer .*, "
+                                    "activations .*\\), .* before it, up to .* MiB more while a checkpoint is "
+                                    "written"));
   EXPECT_EQ(text_of_bytes(3 * 1024 * 1024 / 2), "1.5 MiB");
   EXPECT_EQ(text_of_bytes(std::int64_t{5} * 1024 * 1024 * 1024), "5.0 GiB");
 }

@@ -1,11 +1,10 @@
-#include "collimate/store/checkpoint_store.hpp"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 #include "support/checkpoints.hpp"
 #include "support/small_disk.hpp"
 #include "support/throws.hpp"
@@ -22,7 +21,7 @@ using ::testing::SizeIs;
 class CheckpointStoreTest : public ::testing::Test {
  protected:
   std::string save(std::int64_t step, int limit = 3) const {
-    return CheckpointStore(folder_, limit).save(sample_state(step), sample_pieces(step), *solo_group());
+    return save_checkpoint(CheckpointStore(folder_, limit), sample_state(step), sample_pieces(step), *solo_group());
   }
   CheckpointStore store() const { return {folder_, 3}; }
   std::optional<std::int64_t> latest_valid_step() const {
@@ -61,7 +60,7 @@ TEST_F(CheckpointStoreTest, keeps_the_newest_and_what_is_pointed_to) {
 TEST_F(CheckpointStoreTest, keeps_those_of_every_so_many_steps) {
   const CheckpointStore sparse(folder_, 1, 3);
   for (const std::int64_t step : {1, 2, 3, 4, 5, 6, 7, 8})
-    sparse.save(sample_state(step), sample_pieces(step), *solo_group());
+    save_checkpoint(sparse, sample_state(step), sample_pieces(step), *solo_group());
   EXPECT_THAT(store().steps(), ElementsAre(3, 6, 8));
 }
 
@@ -111,7 +110,7 @@ TEST_F(CheckpointStoreTest, ignores_what_a_killed_writer_left_and_foreign_names)
 
 TEST_F(CheckpointStoreTest, replaces_a_checkpoint_of_the_same_step) {
   save(1);
-  store().save(sample_state(1), sample_pieces(9), *solo_group());
+  save_checkpoint(store(), sample_state(1), sample_pieces(9), *solo_group());
   const Checkpoint checkpoint = *store().find_latest_valid(*solo_group()).checkpoint;
   EXPECT_TRUE(checkpoint.load("model", "a.weight").equal(sample_tensors(9)[1].value));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
@@ -129,7 +128,7 @@ TEST_F(CheckpointStoreTest, a_failed_save_leaves_everything_as_it_was) {
   SmallDisk disk(131072);
   folder_ = disk.path() / "checkpoints";
   save(1);
-  EXPECT_THAT([&] { store().save(sample_state(2), sample_pieces(2, 10'000), *solo_group()); },
+  EXPECT_THAT([&] { save_checkpoint(store(), sample_state(2), sample_pieces(2, 10'000), *solo_group()); },
               throws<AgreedError>(HasSubstr("No space left on device")));
   EXPECT_THAT(store().steps(), ElementsAre(1));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/store/checkpoint_store.hpp"
+#include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/store/reference_store.hpp"
 #include "support/checkpoints.hpp"
 #include "support/model_folder.hpp"
@@ -84,7 +84,7 @@ TEST_F(InspectTest, tells_a_model_folder) {
 
 TEST_F(InspectTest, tells_checkpoints_and_finds_their_damage) {
   const CheckpointStore store(path_, 3);
-  const std::string step = store.save(sample_state(5), sample_pieces(5), *solo_group());
+  const std::string step = save_checkpoint(store, sample_state(5), sample_pieces(5), *solo_group());
   expect_described(step, AllOf(HasSubstr("checkpoint"), HasSubstr("step 5"), HasSubstr("\"num_pairs_seen\":160")));
   expect_described(path_, AllOf(HasSubstr("latest: step_00000005, best: none"), HasSubstr("step 5")));
   flip_byte(step + "/rank_00000.safetensors", 200);
@@ -94,7 +94,7 @@ TEST_F(InspectTest, tells_checkpoints_and_finds_their_damage) {
 }
 
 TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
-  CheckpointStore(path_ + "/checkpoints", 3).save(sample_state(5), sample_pieces(5), *solo_group());
+  save_checkpoint({path_ + "/checkpoints", 3}, sample_state(5), sample_pieces(5), *solo_group());
   write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1, \"loss\": 0.7}\n{\"step\": 2, \"loss\": 0.6}\n");
   write_bytes(path_ + "/run.json", "{\"version\": \"0.1.0\"}");
   expect_described(path_, AllOf(HasSubstr("run "), HasSubstr("0.1.0"), HasSubstr("2 lines"), HasSubstr("\"loss\":0.6"),

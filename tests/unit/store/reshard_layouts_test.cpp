@@ -13,6 +13,7 @@
 #include "collimate/optim/owned_run.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
 #include "collimate/store/checkpoint.hpp"
+#include "support/checkpoints.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/thread_world.hpp"
 #include "support/tiny_spec.hpp"
