@@ -98,6 +98,12 @@ void check_data(const RunConfig& config, Findings& findings) {
   }
 }
 
+void check_early_stopping(const RunConfig& config, Findings& findings) {
+  if (!config.train.early_stopping || !config.data.eval.empty()) return;
+  add(findings, {"train.early_stopping", "data.eval"},
+      "counts evaluations, of which there are none without data.eval; expected preference files there, or null here");
+}
+
 void check_betas(const RunConfig& config, Findings& findings) {
   const std::size_t count = config.optimizer.betas.size();
   if (count != 2) add(findings, {"optimizer.betas"}, fmt::format("expected two values, got {}", count));
@@ -158,17 +164,9 @@ void check_backend(const RunConfig& config, Findings& findings) {
 using CrossCheck = void (*)(const RunConfig&, Findings&);
 
 constexpr CrossCheck kCrossChecks[] = {
-    check_model_source,
-    check_model_initialization,
-    check_loss_types,
-    check_loss_weights,
-    check_reference,
-    check_parameters_of_losses,
-    check_data,
-    check_betas,
-    check_parameters_of_schedule,
-    check_virtual_stages,
-    check_layers_per_stage,
+    check_model_source, check_model_initialization,   check_loss_types,     check_loss_weights,
+    check_reference,    check_parameters_of_losses,   check_data,           check_early_stopping,
+    check_betas,        check_parameters_of_schedule, check_virtual_stages, check_layers_per_stage,
     check_backend,
 };
 

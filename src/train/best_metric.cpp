@@ -1,6 +1,8 @@
 #include "collimate/train/best_metric.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,13 +27,21 @@ BestMetric::BestMetric(std::string name, std::span<const std::string> known)
                                name_, fmt::join(names, ", ")));
 }
 
-bool BestMetric::improves(const EvaluationReport& report) {
+double BestMetric::take(const EvaluationReport& report) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const double value = find_metric(report.metrics, name_);
-  const bool is_better = !best_ || (less_is_better_ ? value < *best_ : value > *best_);
-  if (!is_better) return false;
-  best_ = value;
-  step_ = report.step;
-  return true;
+  // It would be the best for good, as nothing compares with it.
+  if (!std::isfinite(value)) return -kInfinity;
+  const double gain = best_ ? (less_is_better_ ? *best_ - value : value - *best_) : kInfinity;
+  if (gain > 0) {
+    best_ = value;
+    step_ = report.step;
+  }
+  return gain;
+}
+
+std::string BestMetric::text() const {
+  return best_ ? fmt::format("{} {:.6g} after step {}", name_, *best_, step_) : fmt::format("no finite {}", name_);
 }
 
 nlohmann::json BestMetric::state() const {

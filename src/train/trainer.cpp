@@ -13,6 +13,7 @@
 #include "collimate/engine/device_peak.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
 #include "collimate/optim/lr_schedule.hpp"
+#include "trainer_state.hpp"
 
 namespace collimate {
 
@@ -39,7 +40,9 @@ TrainProgress progress_of(const CheckpointState& state) {
     return {.step = state.step,
             .num_pairs = state.trainer_state.at("num_pairs").get<std::uint64_t>(),
             .num_tokens = state.trainer_state.at("num_tokens").get<std::uint64_t>(),
-            .best = state.trainer_state.at("best")};
+            .owes_evaluation = state.trainer_state.value("owes_evaluation", false),
+            .best = state.trainer_state.at("best"),
+            .early_stopping = state.trainer_state.value("early_stopping", nlohmann::json())};
   } catch (const nlohmann::json::exception& error) {
     throw InputError(
         fmt::format("the checkpoint of step {} has no usable trainer state: {}", state.step, error.what()));
@@ -58,25 +61,46 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
              .world = parts_.mesh.world(),
              .saver = &saver_}),
       best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
+      early_stopping_(parts_.config.train.early_stopping, best_.name()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
       peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
   best_.restore(progress_.best);
+  early_stopping_.restore(progress_.early_stopping);
 }
 
 ExitCode Trainer::run() {
-  const RunConfig& config = parts_.config;
-  while (progress_.step < num_steps_) {
+  if (progress_.owes_evaluation) pay_owed_evaluation();
+  bool is_interrupted = false;
+  while (progress_.step < num_steps_ && !early_stopping_.is_reached()) {
     const bool stop = run_step();
-    const bool last = stop || progress_.step == num_steps_;
-    const bool evaluates = !stop && (is_due(progress_.step, config.train.eval_steps) || last);
-    const bool is_best = evaluates && evaluate();
-    if (is_due(progress_.step, config.checkpoint.save_steps) || last || is_best) {
-      save(is_best ? BestMark::kMove : BestMark::kKeep);
-    }
-    if (stop) break;
+    // Who asked to stop does not wait for it.
+    progress_.owes_evaluation = stop && evaluation_is_due();
+    const bool is_best = !stop && evaluation_is_due() && evaluate();
+    const bool last = stop || progress_.step == num_steps_ || early_stopping_.is_reached();
+    if (is_due(progress_.step, parts_.config.checkpoint.save_steps) || last || is_best) save(is_best);
+    is_interrupted = stop && (progress_.step < num_steps_ || progress_.owes_evaluation);
+    if (is_interrupted) break;
   }
   saver_.finish();
-  return progress_.step < num_steps_ ? ExitCode::kInterrupted : ExitCode::kDone;
+  return is_interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
+}
+
+bool Trainer::evaluation_is_due() const {
+  if (parts_.evaluator == nullptr) return false;
+  return is_due(progress_.step, parts_.config.train.eval_steps) || progress_.step == num_steps_;
+}
+
+// So that best and early stopping see what the run that nobody interrupted has seen.
+void Trainer::pay_owed_evaluation() {
+  progress_.owes_evaluation = false;
+  if (parts_.evaluator == nullptr) return;
+  save(evaluate());
+}
+
+std::optional<std::string> Trainer::early_stop() const {
+  if (!early_stopping_.is_reached() || progress_.step >= num_steps_) return std::nullopt;
+  return fmt::format("stopped early after step {} of {}: {}; the best is {}", progress_.step, num_steps_,
+                     early_stopping_.reason(), best_.text());
 }
 
 bool Trainer::run_step() {
@@ -117,12 +141,23 @@ StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, 
 }
 
 bool Trainer::evaluate() {
-  if (parts_.evaluator == nullptr) return false;
   EvaluationReport report = parts_.evaluator->evaluate(parts_.pass);
   report.step = progress_.step;
   report.epoch = epoch();
   for (const auto& observer : parts_.observers) observer->on_evaluation(report);
-  return best_.improves(report);
+  const double gain = best_.take(report);
+  early_stopping_.count(gain);
+  return gain > 0;
+}
+
+nlohmann::json Trainer::trainer_state() const {
+  nlohmann::json state = detail::derived_trainer_state(parts_.config, parts_.sampler, progress_.step, num_steps_);
+  state.update({{"num_pairs", progress_.num_pairs},
+                {"num_tokens", progress_.num_tokens},
+                {"owes_evaluation", progress_.owes_evaluation},
+                {"best", best_.state()},
+                {"early_stopping", early_stopping_.state()}});
+  return state;
 }
 
 SaveOptions Trainer::save_options() const {
@@ -134,14 +169,11 @@ SaveOptions Trainer::save_options() const {
           }};
 }
 
-void Trainer::save(BestMark best) {
+void Trainer::save(bool is_best) {
   CheckpointState state = parts_.checkpoint_identity;
   state.step = progress_.step;
-  state.trainer_state = {{"epoch", epoch()},
-                         {"num_pairs", progress_.num_pairs},
-                         {"num_tokens", progress_.num_tokens},
-                         {"best", best_.state()}};
-  saver_.start(state, parts_.policy.pieces(), best);
+  state.trainer_state = trainer_state();
+  saver_.start(state, parts_.policy.pieces(), is_best ? BestMark::kMove : BestMark::kKeep);
 }
 
 }  // namespace collimate

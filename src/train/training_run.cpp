@@ -36,6 +36,7 @@ TrainingRun::~TrainingRun() = default;
 
 ExitCode TrainingRun::run() {
   const ExitCode code = trainer_->run();
+  if (const auto reason = trainer_->early_stop()) log_.info("{}", *reason);
   if (trace_) write_trace(*config_.runtime.trace, *trace_, mesh_);
   log_memory();
   return code;

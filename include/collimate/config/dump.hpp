@@ -25,6 +25,9 @@ void dump_struct(const T& object, const std::string& first_indent, const std::st
     } else if constexpr (kIsListOfStructs<ValueOf<decltype(field)>>) {
       text += value.empty() ? " []\n" : "\n";
       for (const auto& element : value) dump_struct(element, indent + "  - ", indent + "    ", text);
+    } else if constexpr (kIsOptionalStruct<ValueOf<decltype(field)>>) {
+      text += value ? std::string("\n") : fmt::format(" {}\n", field.unset_word);
+      if (value) dump_struct(*value, indent + "  ", indent + "  ", text);
     } else {
       text += fmt::format(" {}\n", value_text(value, field.unset_word));
     }

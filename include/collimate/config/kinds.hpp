@@ -31,6 +31,11 @@ inline constexpr bool kIsOptionalList = false;
 template <class T>
 inline constexpr bool kIsOptionalList<std::optional<std::vector<T>>> = true;
 
+template <class T>
+inline constexpr bool kIsOptionalStruct = false;
+template <ConfigStruct T>
+inline constexpr bool kIsOptionalStruct<std::optional<T>> = true;
+
 /// Whether a field holds a path of the file system.
 template <class FieldType>
 inline constexpr bool kIsPath =

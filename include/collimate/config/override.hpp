@@ -77,6 +77,13 @@ void override_value(const OverrideStep& step, const FieldType& field, Value& val
     auto list = value.value_or(typename Value::value_type{});
     override_element(step, field, list, context);
     if (value) value = std::move(list);
+  } else if constexpr (kIsOptionalStruct<Value>) {
+    // One key of what is unset sets it, with its defaults.
+    if (!value) {
+      context.findings().mark_given(step.path, step.value.place);
+      value.emplace();
+    }
+    override_struct(step, *value, context);
   } else {
     context.findings().add({.place = step.value.place,
                             .key_path = join_key(step.path, step.keys.front()),

@@ -12,9 +12,10 @@
 namespace collimate {
 
 /// Sets the members of `object` that `node` gives; the others keep their values. `path` is where the object stands in
-/// the configuration ("" for the root). *Local.*
+/// the configuration ("" for the root); `alternative` is what else a message says may be given there. *Local.*
 template <ConfigStruct T>
-void read_struct(const ConfigNode& node, const std::string& path, T& object, const ReadContext& context);
+void read_struct(const ConfigNode& node, const std::string& path, T& object, const ReadContext& context,
+                 const std::string& alternative = "");
 
 namespace detail {
 
@@ -78,7 +79,7 @@ void read_value(const ConfigNode& node, const std::string& path, const FieldType
                 const ReadContext& context) {
   if (node.kind == ConfigNode::Kind::kInvalid) return context.findings().mark_unread(path);
   if constexpr (ConfigStruct<Value>) {
-    read_struct(node, path, value, context);
+    read_struct(node, path, value, context, or_unset(field));
   } else if constexpr (kIsList<Value>) {
     read_list(node, path, field, value, context);
   } else if constexpr (kIsOptional<Value>) {
@@ -100,7 +101,8 @@ void read_value(const ConfigNode& node, const std::string& path, const FieldType
 }  // namespace detail
 
 template <ConfigStruct T>
-void read_struct(const ConfigNode& node, const std::string& path, T& object, const ReadContext& context) {
+void read_struct(const ConfigNode& node, const std::string& path, T& object, const ReadContext& context,
+                 const std::string& alternative) {
   if constexpr (HasShorthand<T>) {
     if (node.kind == ConfigNode::Kind::kScalar) {
       ConfigNode map{.kind = ConfigNode::Kind::kMap, .items = {node}, .place = node.place};
@@ -109,7 +111,7 @@ void read_struct(const ConfigNode& node, const std::string& path, T& object, con
     }
   }
   if (node.kind != ConfigNode::Kind::kMap) {
-    return context.add_unexpected(node, path, detail::kind_words<T>());
+    return context.add_unexpected(node, path, detail::kind_words<T>() + alternative);
   }
   const auto keys = detail::keys_of<T>();
   for (const ConfigNode* value : context.known_values(node, path, keys)) {

@@ -14,7 +14,8 @@
 
 namespace collimate {
 
-/// One value of a configuration. A list of structs has a value of its own, the number of its elements.
+/// One value of a configuration. A list of structs has a value of its own, the number of its elements, and so has a
+/// struct that may be unset: whether it is set.
 struct FieldValue {
   std::string key_path;
   Role role;
@@ -57,6 +58,9 @@ void list_fields_below(const T& object, const std::string& path, Role limit, std
       for (std::size_t index = 0; index < value.size(); ++index) {
         list_fields_below(value[index], join_key(key_path, std::to_string(index)), role, list);
       }
+    } else if constexpr (kIsOptionalStruct<ValueOf<decltype(field)>>) {
+      list.push_back({key_path, role, value ? "set" : std::string(field.unset_word)});
+      if (value) list_fields_below(*value, key_path, role, list);
     } else {
       list.push_back({key_path, role, value_text(value, field.unset_word)});
     }
@@ -73,6 +77,9 @@ void list_keys_below(const std::string& path, std::vector<std::string>& list) {
     } else if constexpr (kIsListOfStructs<Value>) {
       list.push_back(key_path);
       list_keys_below<typename Value::value_type>(join_key(key_path, "0"), list);
+    } else if constexpr (kIsOptionalStruct<Value>) {
+      list.push_back(key_path);
+      list_keys_below<typename Value::value_type>(key_path, list);
     } else {
       list.push_back(key_path);
     }
@@ -114,6 +121,8 @@ void find_missing_keys(const T& object, const std::string& path, Findings& findi
       for (std::size_t index = 0; index < value.size(); ++index) {
         find_missing_keys(value[index], join_key(key_path, std::to_string(index)), findings);
       }
+    } else if constexpr (detail::kIsOptionalStruct<Value>) {
+      if (value) find_missing_keys(*value, key_path, findings);
     }
   });
 }
@@ -129,6 +138,8 @@ void make_paths_absolute(T& object, const std::filesystem::path& folder) {
       make_paths_absolute(value, folder);
     } else if constexpr (detail::kIsListOfStructs<Value>) {
       for (auto& element : value) make_paths_absolute(element, folder);
+    } else if constexpr (detail::kIsOptionalStruct<Value>) {
+      if (value) make_paths_absolute(*value, folder);
     } else if constexpr (detail::kIsPath<decltype(field)>) {
       if constexpr (detail::kIsOptional<Value>) {
         if (value) resolve(*value);

@@ -19,8 +19,14 @@ class BestMetric {
   /// Throws InputError naming the metrics that an evaluation has, `known` with "eval_" before, when it is none of them.
   BestMetric(std::string name, std::span<const std::string> known);
 
-  /// Whether this evaluation is better than all before; then it is the best.
-  bool improves(const EvaluationReport& report);
+  /// By how much this evaluation is better than all before it: above 0 where it is, and then it is the best; infinite
+  /// for the first. A value that is not finite is never better.
+  double take(const EvaluationReport& report);
+
+  /// "eval_loss".
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// "eval_loss 0.693 after step 40".
+  [[nodiscard]] std::string text() const;
 
   /// As a part of a checkpoint's state, and back. Throws InputError where it is none.
   [[nodiscard]] nlohmann::json state() const;

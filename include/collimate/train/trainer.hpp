@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "collimate/base/error.hpp"
@@ -14,6 +15,7 @@
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/train/best_metric.hpp"
+#include "collimate/train/early_stopping.hpp"
 #include "collimate/train/train_step.hpp"
 
 namespace collimate {
@@ -22,8 +24,10 @@ namespace collimate {
 struct TrainProgress {
   std::int64_t step = 0;  // updates made
   std::uint64_t num_pairs = 0;
-  std::uint64_t num_tokens = 0;  // of the streams: a shared prompt counts once
-  nlohmann::json best;           // BestMetric::state
+  std::uint64_t num_tokens = 0;   // of the streams: a shared prompt counts once
+  bool owes_evaluation = false;   // it was interrupted after a step that an evaluation was due after
+  nlohmann::json best;            // BestMetric::state
+  nlohmann::json early_stopping;  // EarlyStopping::state
 };
 
 /// The progress that a checkpoint was saved with. Throws InputError when its trainer state does not say it.
@@ -53,11 +57,14 @@ class Trainer {
  public:
   Trainer(TrainerParts parts, TrainProgress progress);
 
-  /// *Collective.* Trains from the current progress. Returns kDone, or kInterrupted after a stop request, with a
-  /// checkpoint committed in both cases. Throws as TrainStep::run and Evaluator::evaluate do.
+  /// *Collective.* Trains from the current progress. Returns kDone, also where early stopping ends the run, or
+  /// kInterrupted after a stop request, with a checkpoint committed in all cases. Throws as TrainStep::run and
+  /// Evaluator::evaluate do.
   ExitCode run();
 
   [[nodiscard]] std::int64_t num_steps() const noexcept { return num_steps_; }
+  /// Why early stopping has ended the run before its last step, for the person; nothing where it has not.
+  [[nodiscard]] std::optional<std::string> early_stop() const;
 
  private:
   /// True when a rank asked to stop.
@@ -67,7 +74,11 @@ class Trainer {
   /// Whether it was the best so far.
   bool evaluate();
   [[nodiscard]] SaveOptions save_options() const;
-  void save(BestMark best);
+  /// After the step that was just made, or at its end.
+  [[nodiscard]] bool evaluation_is_due() const;
+  void pay_owed_evaluation();
+  [[nodiscard]] nlohmann::json trainer_state() const;
+  void save(bool is_best);
   [[nodiscard]] double epoch() const { return parts_.sampler.epochs_done(progress_.step); }
 
   TrainerParts parts_;
@@ -75,6 +86,7 @@ class Trainer {
   CheckpointSaver saver_;
   TrainStep step_;
   BestMetric best_;
+  EarlyStopping early_stopping_;
   std::int64_t num_steps_;
   double peak_flops_;  // of all ranks
 };

@@ -57,6 +57,18 @@ TEST(CompareTest, lists_of_another_length_differ_in_their_number) {
               ElementsAre(FieldDifference{"lists.sources", Role::kIdentity, "2 entries", "1 entry"}));
 }
 
+TEST(CompareTest, a_struct_that_may_be_unset_differs_in_that_or_in_its_fields) {
+  Sample first = sample();
+  Sample second = sample();
+  second.lists.extra = {.path = "a", .repeat = 2};
+  const FieldDifference set{"lists.extra", Role::kSchedule, "null", "set"};
+  EXPECT_THAT(compare_samples(first, second), ElementsAre(set));
+  first.lists.extra = {.path = "b"};
+  EXPECT_THAT(compare_samples(first, second),
+              ElementsAre(FieldDifference{"lists.extra.path", Role::kOperational, "b", "a"},
+                          FieldDifference{"lists.extra.repeat", Role::kSchedule, "1.0", "2.0"}));
+}
+
 TEST(CompareTest, the_hash_changes_with_identity_alone) {
   const auto hash = [](const Sample& of) { return hash_identity(list_fields(of)); };
   Sample other = sample();
@@ -75,17 +87,19 @@ TEST(CompareTest, the_hash_changes_with_identity_alone) {
 TEST(WalkTest, lists_every_key) {
   EXPECT_THAT(list_keys<SampleLists>(),
               ElementsAre("sources", "sources.0.path", "sources.0.repeat", "others", "others.0.path", "others.0.repeat",
-                          "rates", "colours", "maybe", "place"));
+                          "rates", "colours", "maybe", "place", "extra", "extra.path", "extra.repeat"));
 }
 
 TEST(WalkTest, makes_relative_paths_absolute_and_leaves_other_text) {
   Sample made = sample();
   made.lists.sources.push_back({.path = "/else/../where"});
   made.lists.place = "../c";
+  made.lists.extra = {.path = "d"};
   make_paths_absolute(made, "/base/run");
   EXPECT_EQ(made.lists.sources[0].path, "/base/run/a");
   EXPECT_EQ(made.lists.sources[1].path, "/where");
   EXPECT_EQ(made.lists.place, "/base/c");
+  EXPECT_EQ(made.lists.extra->path, "/base/run/d");
   EXPECT_EQ(made.values.name, "x");
 }
 

@@ -38,7 +38,14 @@ lists:
   colours: []
   maybe: auto
   place: null
+  extra: null
 )");
+}
+
+TEST(DumpTest, a_struct_that_may_be_unset_is_a_section_where_it_is_set) {
+  EXPECT_EQ(dump_canonical_yaml(SampleLists{.extra = {{.path = "a"}}}),
+            "sources: []\nothers: []\nrates: [1.0, 2.0]\ncolours: []\nmaybe: auto\nplace: null\n"
+            "extra:\n  path: a\n  repeat: 1.0\n");
 }
 
 TEST(DumpTest, floats_have_a_point_for_every_yaml_reader) {
@@ -103,6 +110,7 @@ Sample any_sample(const RandomStream& random) {
   sample.lists.colours.assign(random.below(13, 3), Colour::kGreen);
   if (random.below(14, 2) == 1) sample.lists.maybe = 5;
   if (random.below(15, 2) == 1) sample.lists.place = "auto";
+  if (random.below(16, 2) == 1) sample.lists.extra = {.path = "null", .repeat = 0.5};
   return sample;
 }
 

@@ -35,6 +35,16 @@ TEST(OverrideTest, takes_effect_in_the_given_order) {
   EXPECT_EQ(sample.values.count, 2);
 }
 
+TEST(OverrideTest, sets_changes_and_unsets_a_struct_that_may_be_unset) {
+  EXPECT_EQ(load_sample(kFile, {"lists.extra={path: x, repeat: 2}"}).lists.extra->repeat, 2);
+  EXPECT_EQ(load_sample(kFile, {"lists.extra=x", "lists.extra.repeat=5"}).lists.extra,
+            (SampleSource{.path = "x", .repeat = 5}));
+  EXPECT_EQ(load_sample(kFile, {"lists.extra.path=x"}).lists.extra, (SampleSource{.path = "x"}));
+  EXPECT_FALSE(load_sample(kFile, {"lists.extra=x", "lists.extra=null"}).lists.extra);
+  EXPECT_EQ(message_of(kFile, {"lists.extra.repeat=5"}),
+            "--set lists.extra.repeat=5: lists.extra.path: missing; expected a path");
+}
+
 TEST(OverrideTest, gives_a_required_key_that_the_file_lacks) {
   EXPECT_EQ(load_sample("values: {count: 1}", {"lists.sources=[a, b]"}).lists.sources.size(), 2);
 }

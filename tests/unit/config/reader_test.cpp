@@ -146,6 +146,14 @@ INSTANTIATE_TEST_SUITE_P(
                  "f:1:28: lists.maybe: expected a whole number, at least 1, or auto, got \"auto\""},
         BadValue{"bad_optional", "sources: a, maybe: 0",
                  "f:1:28: lists.maybe: expected a whole number, at least 1, or auto, got 0"},
+        BadValue{"list_for_optional_struct", "sources: a, extra: [a]",
+                 "f:1:28: lists.extra: expected a map of keys, or its path alone, or null, got a list"},
+        BadValue{"bad_value_in_optional_struct", "sources: a, extra: {path: a, repeat: 0}",
+                 "f:1:46: lists.extra.repeat: expected a number, above 0, got 0"},
+        BadValue{"required_key_of_optional_struct", "sources: a, extra: {repeat: 1}",
+                 "f:1:21: lists.extra.path: missing; expected a path"},
+        BadValue{"unknown_key_in_optional_struct", "sources: a, extra: {path: a, repaet: 1}",
+                 "f:1:38: lists.extra.repaet: unknown key (did you mean lists.extra.repeat?)"},
         BadValue{"bad_optional_path", "sources: a, place: 1", "f:1:28: lists.place: expected a path, or null, got 1"}),
     [](const auto& test) { return test.param.description; });
 
@@ -166,6 +174,7 @@ lists:
   colours: red
   maybe: 2
   place: ../x y
+  extra: {path: c.h5}
 )");
   const SampleValues values{.flag = true,
                             .count = 7,
@@ -184,16 +193,19 @@ lists:
                              .rates = {1e-6},
                              .colours = {Colour::kRed},
                              .maybe = 2,
-                             .place = "../x y"};
+                             .place = "../x y",
+                             .extra = {{.path = "c.h5"}}};
   EXPECT_EQ(sample.lists, expected);
 }
 
 TEST(ReaderTest, reads_plus_signs_and_words_for_unset) {
-  const Sample sample = load_sample("values: {wide: +3, free: +1.5}\nlists: {sources: a, maybe: auto, place: null}");
+  const Sample sample =
+      load_sample("values: {wide: +3, free: +1.5}\nlists: {sources: a, maybe: auto, place: null, extra: null}");
   EXPECT_EQ(sample.values.wide, 3);
   EXPECT_EQ(sample.values.free, 1.5);
   EXPECT_FALSE(sample.lists.maybe);
   EXPECT_FALSE(sample.lists.place);
+  EXPECT_FALSE(sample.lists.extra);
 }
 
 TEST(ReaderTest, a_section_must_be_a_map) {

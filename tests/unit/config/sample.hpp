@@ -71,6 +71,7 @@ struct SampleLists {
   std::vector<Colour> colours;
   std::optional<int> maybe;
   std::optional<std::string> place;
+  std::optional<SampleSource> extra;
 
   bool operator==(const SampleLists&) const = default;
   static constexpr auto fields() {
@@ -79,7 +80,8 @@ struct SampleLists {
                       field("rates", &SampleLists::rates, Role::kIdentity, above(0)),
                       field("colours", &SampleLists::colours, Role::kIdentity),
                       field("maybe", &SampleLists::maybe, Role::kLayout, at_least(1)).unset_as("auto"),
-                      field("place", &SampleLists::place, Role::kOperational, FilePath{})};
+                      field("place", &SampleLists::place, Role::kOperational, FilePath{}),
+                      field("extra", &SampleLists::extra, Role::kSchedule)};
   }
 };
 

@@ -68,6 +68,9 @@ INSTANTIATE_TEST_SUITE_P(
         Unfit{"no_training_data",
               "model: {path: m}\nreference: {store: r.h5}\ndata: {train: []}\noutput: {directory: o}\n",
               "run.yaml:3:15: data.train: expected at least one preference file, got an empty list"},
+        Unfit{"early_stopping_without_evaluation", with("train: {early_stopping: {patience: 2}}"),
+              "run.yaml:5:9: train.early_stopping: counts evaluations, of which there are none without data.eval; "
+              "expected preference files there, or null here"},
         Unfit{"one_beta", with("optimizer: {betas: 0.9}"),
               "run.yaml:5:20: optimizer.betas: expected two values, got 1"},
         Unfit{"three_betas", with("optimizer: {betas: [0.9, 0.9, 0.9]}"),

@@ -94,6 +94,9 @@ const std::map<std::string, std::string> kOtherValues = {
     {"train.max_steps", "100"},
     {"train.eval_steps", "50"},
     {"train.metric_for_best_model", "eval_rewards/accuracies"},
+    {"train.early_stopping", "null"},
+    {"train.early_stopping.patience", "5"},
+    {"train.early_stopping.threshold", "0.01"},
     {"train.deterministic", "false"},
     {"train.seed", "18446744073709551615"},
     {"checkpoint.save_steps", "10"},
@@ -109,12 +112,19 @@ const std::map<std::string, std::string> kOtherValues = {
     {"output.directory", "out/other"},
 };
 
+/// What makes every field there to be set.
+const std::vector<std::string> kGiven = {"data.eval=eval.h5", "train.early_stopping={}"};
+
+RunConfig load_other(const std::string& key, const std::string& value) {
+  return load_dpo({kGiven[0], kGiven[1], fmt::format("{}={}", key, value)});
+}
+
 TEST(RunConfigTest, every_field_can_be_set_and_reads_back) {
   std::vector<std::string> known;
   for (const auto& [key, value] : kOtherValues) known.push_back(key);
   EXPECT_THAT(list_keys<RunConfig>(), ::testing::UnorderedElementsAreArray(known));
   for (const auto& [key, value] : kOtherValues) {
-    const RunConfig config = load_dpo({"data.eval=eval.h5", fmt::format("{}={}", key, value)});
+    const RunConfig config = load_other(key, value);
     EXPECT_EQ(load_run_config(dump_canonical(config), "canonical"), config) << key;
   }
 }
@@ -130,10 +140,10 @@ TEST(RunConfigTest, a_field_that_is_set_is_the_only_one_that_changes) {
                                       "runtime.device",
                                       "data.train",
                                       "data.eval"};
-  const RunConfig base = load_dpo({"data.eval=eval.h5"});
+  const RunConfig base = load_dpo(kGiven);
   for (const auto& [key, value] : kOtherValues) {
     if (same.contains(key)) continue;
-    const auto differences = compare(base, load_dpo({"data.eval=eval.h5", fmt::format("{}={}", key, value)}));
+    const auto differences = compare(base, load_other(key, value));
     ASSERT_EQ(differences.size(), 1) << key;
     EXPECT_EQ(differences[0].key_path, key);
   }
@@ -141,8 +151,7 @@ TEST(RunConfigTest, a_field_that_is_set_is_the_only_one_that_changes) {
 
 TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
   std::map<Role, std::vector<std::string>> keys;
-  for (const FieldValue& value : list_fields(load_dpo({"data.eval=eval.h5"})))
-    keys[value.role].push_back(value.key_path);
+  for (const FieldValue& value : list_fields(load_dpo(kGiven))) keys[value.role].push_back(value.key_path);
   EXPECT_THAT(keys[Role::kIdentity],
               ElementsAre("model.initialize", "model.init_seed", "model.dtype", "reference.dtype", "data.train",
                           "data.train.0.repeat", "data.shuffle", "data.min_confidence", "batch.global_batch_size",
@@ -152,7 +161,8 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
   EXPECT_THAT(keys[Role::kSchedule],
               ElementsAre("data.eval", "data.eval.0.repeat", "optimizer.learning_rate", "optimizer.lr_scheduler_type",
                           "optimizer.warmup_steps", "optimizer.min_lr_rate", "train.num_train_epochs",
-                          "train.max_steps", "train.eval_steps", "train.metric_for_best_model"));
+                          "train.max_steps", "train.eval_steps", "train.metric_for_best_model", "train.early_stopping",
+                          "train.early_stopping.patience", "train.early_stopping.threshold"));
   EXPECT_THAT(keys[Role::kLayout],
               ElementsAre("model.recompute", "parallel.data", "parallel.pipeline", "parallel.tensor",
                           "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
