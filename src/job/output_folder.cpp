@@ -85,6 +85,7 @@ void require_same_identity(const fs::path& directory, const std::vector<FieldDif
 OutputFolder OutputFolder::inspect(const RunConfig& config, std::span<const std::string> allowed) {
   OutputFolder folder(with_absolute_paths(config));
   require_writable_folder(folder.path());
+  require_writable_folder(folder.checkpoints());
   if (!fs::exists(folder.path())) {
     require_same_identity(folder.path(), {}, allowed);
     return folder;

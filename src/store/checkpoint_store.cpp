@@ -46,12 +46,28 @@ bool looks_valid(const std::string& path) {
   }
 }
 
-/// The manifest goes first, so that a kill halfway leaves nothing that looks whole.
-void delete_checkpoint(const std::string& path) {
+/// Without one it is no checkpoint, but what somebody has put there: not ours to delete.
+bool has_manifest(const fs::path& path) { return fs::exists(path / detail::kManifestName); }
+
+/// Under a hidden name first, so that a kill halfway leaves nothing that looks whole, or like somebody else's.
+void delete_checkpoint(const fs::path& path) {
+  const fs::path hidden = path.parent_path() / fmt::format(".{}.staged-deleted", path.filename().string());
   std::error_code failure;
-  fs::remove(fs::path(path) / detail::kManifestName, failure);
-  if (!failure) fs::remove_all(path, failure);
-  if (failure) throw Error(fmt::format("{}: an old checkpoint cannot be deleted: {}", path, failure.message()));
+  fs::remove_all(hidden, failure);
+  if (!failure) fs::rename(path, hidden, failure);
+  if (!failure) fs::remove_all(hidden, failure);
+  if (failure)
+    throw Error(fmt::format("{}: an old checkpoint cannot be deleted: {}", path.string(), failure.message()));
+}
+
+/// Makes room for a checkpoint where something else has its name.
+void set_aside(const std::string& path) {
+  if (!fs::exists(path) || has_manifest(path)) return;
+  int number = 1;
+  while (fs::exists(fmt::format("{}.aside-{}", path, number))) ++number;
+  std::error_code failure;
+  fs::rename(path, fmt::format("{}.aside-{}", path, number), failure);
+  if (failure) throw Error(fmt::format("{}: cannot be set aside: {}", path, failure.message()));
 }
 
 }  // namespace
@@ -70,6 +86,7 @@ AtomicFolder CheckpointStore::stage(std::int64_t step) const {
 }
 
 void CheckpointStore::commit(AtomicFolder& staged, std::int64_t step, BestMark best) const {
+  set_aside(path_of(step));
   staged.commit();
   if (best == BestMark::kMove) replace_symlink(folder_ + "/best", folder_name(step));
   replace_symlink(folder_ + "/latest", folder_name(step));
@@ -143,6 +160,7 @@ void CheckpointStore::delete_over_limit() const {
   const std::vector<std::int64_t> all = steps();
   for (const std::int64_t step : std::views::reverse(all)) {
     const std::string path = path_of(step);
+    if (!has_manifest(path)) continue;
     const bool is_kept_for_good = keep_every_ > 0 && step % keep_every_ == 0;
     if (num_kept >= save_total_limit_ && !is_kept_for_good && !pointed.contains(path)) {
       delete_checkpoint(path);

@@ -11,7 +11,9 @@ namespace {
 
 std::optional<Checkpoint> find_for_auto(const CheckpointStore& store, Communicator& world, const Log& log) {
   FoundCheckpoint found = store.find_latest_valid(world);
-  for (const std::string& reason : found.skipped) log.warn("checkpoint passed over: {}", reason);
+  for (const std::string& reason : found.skipped) {
+    if (world.rank() == 0) log.warn("checkpoint passed over: {}", reason);  // all ranks know the same
+  }
   run_agreed(world, [&] {
     if (found.checkpoint || found.skipped.empty()) return;
     throw Error(

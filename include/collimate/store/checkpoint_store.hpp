@@ -31,7 +31,8 @@ class CheckpointStore {
   /// Where a checkpoint of this step is written before it is committed. Throws Error.
   [[nodiscard]] AtomicFolder stage(std::int64_t step) const;
   /// Gives a staged checkpoint its place, also where there is one of the same step, makes it `latest` (and `best`), and
-  /// deletes what is over the limit: never `latest`, `best`, the newest valid one or those of keep_every. Throws Error.
+  /// deletes what is over the limit: never `latest`, `best`, the newest valid one or those of keep_every, nor what has
+  /// no manifest; that, where it has the new one's name, becomes step_<step>.aside-1. Throws Error.
   void commit(AtomicFolder& staged, std::int64_t step, BestMark best) const;
   /// Makes `best` point to a saved step; the one before is over the limit now, perhaps. Throws Error when there is
   /// none.

@@ -68,12 +68,35 @@ TEST_F(CheckpointStoreTest, damaged_ones_do_not_count_as_kept) {
   save(1);
   save(2);
   save(3);
-  fs::remove(store().path_of(2) + "/manifest.json");
+  flip_byte(store().path_of(2) + "/manifest.json", 100);
   fs::resize_file(store().path_of(3) + "/rank_00000.safetensors", 10);
   save(4, 2);
   EXPECT_THAT(store().steps(), ElementsAre(1, 2, 3, 4));
   save(5, 1);
   EXPECT_THAT(store().steps(), ElementsAre(5));
+}
+
+TEST_F(CheckpointStoreTest, what_has_no_manifest_is_neither_deleted_nor_replaced) {
+  save(1);
+  save(2);
+  fs::remove(store().path_of(1) + "/manifest.json");
+  fs::create_directory(store().path_of(3));
+  write_bytes(store().path_of(3) + "/thesis.txt", "do not lose me");
+  write_bytes(folder_ + "/step_00000004", "a file");
+  for (const std::int64_t step : {3, 4, 5}) save(step, 1);
+  EXPECT_THAT(store().steps(), ElementsAre(1, 5));
+  EXPECT_TRUE(fs::exists(store().path_of(1) + "/rank_00000.safetensors"));
+  EXPECT_EQ(read_bytes(store().path_of(3) + ".aside-1/thesis.txt"), "do not lose me");
+  EXPECT_EQ(read_bytes(folder_ + "/step_00000004.aside-1"), "a file");
+  fs::create_directory(store().path_of(3));
+  save(3, 1);
+  EXPECT_TRUE(fs::exists(store().path_of(3) + ".aside-2"));
+}
+
+TEST_F(CheckpointStoreTest, leaves_nothing_of_what_it_deletes) {
+  fs::create_directories(folder_ + "/.step_00000001.staged-deleted/killed_before");
+  for (const std::int64_t step : {1, 2}) save(step, 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
 }
 
 TEST_F(CheckpointStoreTest, passes_over_damaged_ones_with_reasons) {
