@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "collimate/base/error.hpp"
-#include "collimate/io/output_file.hpp"
 #include "system_error.hpp"
 
 namespace collimate {
@@ -35,22 +34,28 @@ FileDescriptor open_for_reading(const std::string& path, FileState& state) {
   return descriptor;
 }
 
-}  // namespace
-
-std::string read_text_file(const std::string& path) {
-  FileState state;
-  const FileDescriptor descriptor = open_for_reading(path, state);
-  const std::size_t num_bytes = state.num_bytes;
-  std::string text(num_bytes, '\0');
+/// Fills `into` from `offset` on, or as much of it as the file has: how much that was.
+std::size_t read_from(const std::string& path, const FileDescriptor& descriptor, std::uint64_t offset,
+                      std::span<std::byte> into) {
   std::size_t filled = 0;
-  while (filled < num_bytes) {
-    const ssize_t got = ::read(descriptor.get(), text.data() + filled, num_bytes - filled);
+  while (filled < into.size()) {
+    const ssize_t got =
+        ::pread(descriptor.get(), into.data() + filled, into.size() - filled, static_cast<off_t>(offset + filled));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) detail::throw_system_error<InputError>(path, "cannot be read");
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
   }
-  text.resize(filled);
+  return filled;
+}
+
+}  // namespace
+
+std::string read_text_file(const std::string& path) {
+  FileState state;
+  const FileDescriptor descriptor = open_for_reading(path, state);
+  std::string text(state.num_bytes, '\0');
+  text.resize(read_from(path, descriptor, 0, std::as_writable_bytes(std::span(text))));
   return text;
 }
 
@@ -62,6 +67,18 @@ std::optional<std::string> find_text_file(const std::string& path) {
 std::optional<FileState> find_file_state(const std::string& path) {
   struct stat status = {};
   return ::stat(path.c_str(), &status) == 0 ? std::optional(state_of(status)) : std::nullopt;
+}
+
+InputFile::InputFile(std::string path) : path_(std::move(path)) {
+  FileState state;
+  descriptor_ = open_for_reading(path_, state);
+}
+
+void InputFile::read(std::uint64_t offset, std::span<std::byte> into) const {
+  const std::size_t filled = read_from(path_, descriptor_, offset, into);
+  if (filled == into.size()) return;
+  throw InputError(fmt::format("{}: ends at byte {}, but bytes up to {} are expected", path_, offset + filled,
+                               offset + into.size()));
 }
 
 void MappingTraits::close(Raw raw) noexcept { static_cast<void>(::munmap(raw.address, raw.bytes)); }

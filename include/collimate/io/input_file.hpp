@@ -1,5 +1,6 @@
 #pragma once
-// Reading existing files: small ones as text or JSON, large ones mapped; and what the file system says of them.
+// Reading existing files: small ones as text or JSON, large ones mapped or at given places; and what the file system
+// says of them.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "collimate/base/unique_handle.hpp"
+#include "collimate/io/file_descriptor.hpp"
 
 namespace collimate {
 
@@ -36,6 +38,21 @@ struct FileState {
 
 /// The state of what `path` leads to now, links followed; nullopt where there is nothing that can be asked. *Local.*
 std::optional<FileState> find_file_state(const std::string& path);
+
+/// A file that is read at given places. One that is cut meanwhile is an error, not a signal as for a MappedFile.
+class InputFile {
+ public:
+  /// *Local.* Throws InputError when it is missing, not a plain file or unreadable.
+  explicit InputFile(std::string path);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Fills `into` with the bytes from `offset` on. *Local.* Throws InputError, also where the file ends before.
+  void read(std::uint64_t offset, std::span<std::byte> into) const;
+
+ private:
+  std::string path_;
+  FileDescriptor descriptor_;
+};
 
 struct MappingTraits {
   struct Raw {

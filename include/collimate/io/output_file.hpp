@@ -7,17 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include "collimate/base/unique_handle.hpp"
 #include "collimate/io/block_hashes.hpp"
+#include "collimate/io/file_descriptor.hpp"
 
 namespace collimate {
-
-struct FileDescriptorTraits {
-  using Raw = int;
-  static Raw null() noexcept { return -1; }
-  static void close(Raw raw) noexcept;
-};
-using FileDescriptor = UniqueHandle<FileDescriptorTraits>;
 
 /// A new file, appended to and then closed. Destroyed before `close` it leaves a file that is not durable and may be
 /// cut.

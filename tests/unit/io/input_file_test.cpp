@@ -30,6 +30,22 @@ TEST(InputFileTest, maps_an_empty_file) {
   EXPECT_TRUE(MappedFile(folder.path() / "empty").bytes().empty());
 }
 
+TEST(InputFileTest, reads_any_place_and_says_where_a_file_ends) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() / "a.bin";
+  write_bytes(path, "0123456789");
+  const InputFile file(path);
+  std::string text(4, '?');
+  const std::span<std::byte> into = std::as_writable_bytes(std::span(text));
+  file.read(3, into);
+  EXPECT_EQ(text, "3456");
+  file.read(10, into.first(0));
+  std::filesystem::resize_file(path, 5);
+  EXPECT_THAT([&] { file.read(3, into); },
+              throws<InputError>(HasSubstr(path + ": ends at byte 5, but bytes up to 7 are expected")));
+  EXPECT_THAT([&] { (void)InputFile(folder.path()); }, throws<InputError>(HasSubstr("is not a file")));
+}
+
 TEST(InputFileTest, names_path_and_reason_when_a_file_cannot_be_read) {
   const TemporaryFolder folder;
   const std::string missing = folder.path() / "missing";
