@@ -48,8 +48,9 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     const ModelShard shard = make_agreed(world, [&] {
       const ShardLayout layout = shard_layout(config.parallel, model->spec(), session.mesh);
       const StageOptions stage = stage_options(config.model.dtype, ShardUse::kForwardOnly, session.mesh);
-      return checkpoint ? build_shard(model->spec(), *checkpoint, layout, stage) : build_shard(*model, layout, stage);
+      return checkpoint ? build_unset_shard(model->spec(), layout, stage) : build_shard(*model, layout, stage);
     });
+    if (checkpoint) load_weights(shard, *checkpoint, world);
     ModelPass pass(shard, session.mesh, config.parallel);
     const Evaluator evaluator(source, objective, reference ? &*reference : nullptr, world,
                               config.batch.eval_batch_size);

@@ -5,6 +5,7 @@
 #include "collimate/config/enum_names.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/nn/wide_dtype.hpp"
+#include "collimate/store/load_pieces.hpp"
 #include "collimate/store/model_source.hpp"
 #include "session.hpp"
 
@@ -23,7 +24,7 @@ void export_model(const RunConfig& config, const ExportOptions& options) {
   const auto model = open_model_source(config.model);
   const auto checkpoint = open_chosen_checkpoint(config, options.checkpoint);
   const auto weights = [&](const std::string& name) {
-    return checkpoint ? checkpoint->load(kModelGroup, name)
+    return checkpoint ? load_tensor(*checkpoint, kModelGroup, name)
                       : model->load(name, wide_dtype(scalar_type(config.model.dtype)));
   };
   export_model_folder(*model, weights, {.folder = options.output, .dtype = dtype_named(options.dtype)});

@@ -1,11 +1,12 @@
 #include "collimate/engine/build_shard.hpp"
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <ATen/ops/zeros.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/model/tensor_piece.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
+#include "collimate/store/load_pieces.hpp"
 
 namespace collimate {
 
@@ -45,21 +46,25 @@ ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, con
   return {source.spec(), layout, parameter_loader(source), options};
 }
 
-ParameterLoader parameter_loader(const Checkpoint& checkpoint) {
-  return [&checkpoint](const PlacedTensor& placed) {
-    const LogicalTensor& tensor = placed.tensor;
-    const std::vector<std::int64_t> saved = checkpoint.shape_of(kModelGroup, tensor.name);
-    if (saved != tensor.shape) {
-      throw InputError(fmt::format("{}: tensor {} has shape [{}], but the model needs [{}]", checkpoint.path(),
-                                   tensor.name, fmt::join(saved, ", "), fmt::join(tensor.shape, ", ")));
-    }
-    return checkpoint.load_piece(kModelGroup, tensor.name, slice_of(placed)).view(part_shape(tensor, placed.placement));
+ModelShard build_unset_shard(const ModelSpec& spec, const ShardLayout& layout, const StageOptions& options) {
+  const ParameterLoader zeros = [](const PlacedTensor& placed) {
+    return at::zeros({}, at::kFloat).expand(part_shape(placed.tensor, placed.placement));
   };
+  return {spec, layout, zeros, options};
 }
 
-ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
-                       const StageOptions& options) {
-  return {spec, layout, parameter_loader(checkpoint), options};
+void load_weights(const ModelShard& shard, const Checkpoint& checkpoint, Communicator& world) {
+  const ShardLayout& layout = shard.layout();
+  std::vector<LoadRequest> requests;
+  for (const PlacedTensor& placed : rank_tensors(shard.spec(), layout.pipeline, layout.pp_rank, layout.axis.shard())) {
+    const at::Tensor& value = shard.parameters()[requests.size()].value;
+    requests.push_back({.group = kModelGroup,
+                        .name = placed.tensor.name,
+                        .shape = placed.tensor.shape,
+                        .piece = slice_of(placed),
+                        .into = value.detach().view({-1})});
+  }
+  load_pieces(checkpoint, requests, world);
 }
 
 }  // namespace collimate

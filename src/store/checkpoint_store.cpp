@@ -130,7 +130,8 @@ std::optional<std::string> CheckpointStore::find_pointer(const std::string& name
   return path;
 }
 
-FoundCheckpoint CheckpointStore::find_latest_valid(Communicator& world) const {
+FoundCheckpoint CheckpointStore::load_newest(Communicator& world,
+                                             const std::function<void(const Checkpoint&)>& load) const {
   // One rank decides what there is, so that a folder that changes meanwhile cannot split the job.
   std::string newest_first;
   if (world.rank() == 0) {
@@ -140,11 +141,13 @@ FoundCheckpoint CheckpointStore::find_latest_valid(Communicator& world) const {
   world.broadcast_bytes(newest_first, 0);
   std::istringstream numbers(newest_first);
   FoundCheckpoint found;
-  for (std::int64_t step = 0; numbers >> step;) {
+  for (std::int64_t step = 0; !found.checkpoint && numbers >> step;) {
     try {
-      found.checkpoint = open_verified(path_of(step), world);
-      return found;
+      Checkpoint checkpoint = make_agreed(world, [&] { return Checkpoint::open(path_of(step)); });
+      load(checkpoint);
+      found.checkpoint = std::move(checkpoint);
     } catch (const AgreedError& failure) {
+      if (failure.exit_code() != ExitCode::kBadInput) throw;
       found.skipped.emplace_back(failure.what());
     }
   }

@@ -1,7 +1,9 @@
 #include "manifest.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kManifestFormat = "collimate.checkpoint";
-constexpr std::int64_t kManifestFormatVersion = 2;
+constexpr std::int64_t kManifestFormatVersion = 3;
 
 nlohmann::ordered_json range_json(const ShardRange& range) { return {range.begin, range.length}; }
 
@@ -29,14 +31,17 @@ ShardRange range_of(const nlohmann::json& json) {
 }
 
 nlohmann::ordered_json json_of(const ManifestFile& file) {
-  return {{"name", file.name}, {"bytes", file.num_bytes}, {"header", file.header}, {"blocks", file.blocks}};
+  return {{"name", file.name}, {"bytes", file.num_bytes}, {"blocks", file.blocks}};
 }
 
 nlohmann::ordered_json json_of(const ManifestTensor& tensor) {
   nlohmann::ordered_json pieces = nlohmann::ordered_json::array();
-  for (const auto& [file, piece] : tensor.pieces) {
-    pieces.push_back(
-        {{"file", file}, {"dim", piece.dim}, {"part", range_json(piece.part)}, {"flat", range_json(piece.flat)}});
+  for (const auto& [file, offset, piece] : tensor.pieces) {
+    pieces.push_back({{"file", file},
+                      {"offset", offset},
+                      {"dim", piece.dim},
+                      {"part", range_json(piece.part)},
+                      {"flat", range_json(piece.flat)}});
   }
   return {{"group", tensor.group},
           {"name", tensor.info.name},
@@ -55,10 +60,7 @@ nlohmann::ordered_json array_of(const std::vector<Element>& elements) {
 std::vector<ManifestFile> files_of(const nlohmann::json& json) {
   std::vector<ManifestFile> files;
   for (const auto& file : json.at("files")) {
-    files.push_back({.name = file.at("name"),
-                     .num_bytes = file.at("bytes"),
-                     .header = file.at("header"),
-                     .blocks = file.at("blocks")});
+    files.push_back({.name = file.at("name"), .num_bytes = file.at("bytes"), .blocks = file.at("blocks")});
   }
   return files;
 }
@@ -73,6 +75,7 @@ std::vector<ManifestTensor> tensors_of(const nlohmann::json& json) {
                        .pieces = {}});
     for (const auto& piece : tensor.at("pieces")) {
       own.pieces.push_back({.file = piece.at("file"),
+                            .offset = piece.at("offset"),
                             .piece = {.dim = piece.at("dim").get<int>(),
                                       .part = range_of(piece.at("part")),
                                       .flat = range_of(piece.at("flat"))}});
@@ -114,6 +117,32 @@ void require_files(const std::string& folder, const Manifest& manifest) {
   }
 }
 
+// A piece is read where it is said to be, without the file's own header.
+void require_pieces_in_files(const std::string& path, const Manifest& manifest) {
+  std::map<std::string, std::uint64_t> num_bytes;
+  for (const ManifestFile& file : manifest.files) {
+    num_bytes.emplace(file.name, file.num_bytes);
+    const auto num_blocks = (file.num_bytes + kBlockBytes - 1) / kBlockBytes;
+    if (file.blocks.size() == num_blocks) continue;
+    throw InputError(fmt::format("{}: '{}' has {} bytes, but the checksums of {} blocks", path, file.name,
+                                 file.num_bytes, file.blocks.size()));
+  }
+  for (const ManifestTensor& tensor : manifest.tensors) {
+    const std::uint64_t element = element_bytes(tensor.info.dtype);
+    for (const auto& [name, offset, piece] : tensor.pieces) {
+      const auto file = num_bytes.find(name);
+      if (file == num_bytes.end()) {
+        throw InputError(fmt::format("{}: lists no file '{}', which has a piece", path, name));
+      }
+      const auto elements = static_cast<std::uint64_t>(piece.flat.length);
+      const bool is_inside = offset <= file->second && elements <= (file->second - offset) / element;
+      if (is_inside && offset % element == 0) continue;
+      throw InputError(fmt::format("{}: '{}' of '{}' cannot have {} elements at byte {} of '{}', which has {} bytes",
+                                   path, tensor.info.name, tensor.group, elements, offset, name, file->second));
+    }
+  }
+}
+
 void require_whole_tensors(const std::string& path, const Manifest& manifest) {
   for (const ManifestTensor& tensor : manifest.tensors) {
     std::int64_t num_saved = 0;
@@ -125,7 +154,14 @@ void require_whole_tensors(const std::string& path, const Manifest& manifest) {
   }
 }
 
+auto group_and_name(const ManifestTensor& tensor) { return std::tie(tensor.group, tensor.info.name); }
+
 }  // namespace
+
+const ManifestTensor* Manifest::find(const std::string& group, const std::string& name) const {
+  const auto found = std::ranges::lower_bound(tensors, std::tie(group, name), {}, group_and_name);
+  return found == tensors.end() || group_and_name(*found) != std::tie(group, name) ? nullptr : &*found;
+}
 
 std::string render_share(const ManifestShare& share) {
   return nlohmann::ordered_json{{"files", array_of(share.files)}, {"tensors", array_of(share.tensors)}}.dump();
@@ -194,10 +230,12 @@ Manifest read_manifest(const std::string& folder) {
   Manifest manifest;
   try {
     manifest = manifest_of(json);
+    std::ranges::sort(manifest.tensors, {}, group_and_name);
   } catch (const std::exception& failure) {  // a key, type or dtype that a manifest of this version does not have
     throw InputError(fmt::format("{}: is not a complete manifest: {}", path, failure.what()));
   }
   require_files(folder, manifest);
+  require_pieces_in_files(path, manifest);
   require_whole_tensors(path, manifest);
   return manifest;
 }

@@ -17,13 +17,13 @@ inline constexpr const char* kManifestName = "manifest.json";
 struct ManifestFile {
   std::string name;
   std::uint64_t num_bytes = 0;
-  std::vector<std::string> header;  ///< XXH3-128 of each kBlockBytes of its header alone, as hexadecimal digits
-  std::vector<std::string> blocks;  ///< of each kBlockBytes of the file
+  std::vector<std::string> blocks;  ///< XXH3-128 of each kBlockBytes, as hexadecimal digits
 };
 
 /// Where a piece of a tensor is: in a file under "GROUP/NAME".
 struct ManifestPiece {
   std::string file;
+  std::uint64_t offset = 0;  ///< of its first byte in the file, a multiple of an element's size
   TensorPiece piece;
 };
 
@@ -38,6 +38,9 @@ struct Manifest {
   CheckpointState state;
   std::vector<ManifestFile> files;
   std::vector<ManifestTensor> tensors;  ///< by group and name
+
+  /// Null where there is none of that name.
+  [[nodiscard]] const ManifestTensor* find(const std::string& group, const std::string& name) const;
 };
 
 /// What one rank has written: its file, and its pieces; neither where it has nothing.
@@ -60,8 +63,8 @@ std::string render_manifest(const Manifest& manifest);
 /// InvariantError as merge_shares().
 void write_manifest(const std::string& folder, const CheckpointState& state, std::span<const std::string> shares);
 
-/// Reads and checks manifest.json of a checkpoint folder, that its pieces make up each tensor, and that its files are
-/// there with their sizes. Throws InputError.
+/// Reads and checks manifest.json of a checkpoint folder, that its pieces lie in its files and make up each tensor, and
+/// that its files are there with their sizes. Throws InputError.
 Manifest read_manifest(const std::string& folder);
 
 }  // namespace collimate::detail

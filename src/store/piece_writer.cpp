@@ -10,7 +10,6 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/io/output_file.hpp"
-#include "piece_file.hpp"
 #include "tensor_bytes.hpp"
 
 namespace collimate::detail {
@@ -19,6 +18,12 @@ namespace {
 
 // Small enough to be waited for, large enough to be written well.
 constexpr std::int64_t kPortionBytes = std::int64_t{4} * 1024 * 1024;
+
+std::vector<std::string> hex_of(const std::vector<Hash128>& hashes) {
+  std::vector<std::string> texts;
+  for (const Hash128& hash : hashes) texts.push_back(hash.hex());
+  return texts;
+}
 
 std::string key_of(const SavedPiece& piece) { return piece.group + "/" + piece.name; }
 
@@ -37,7 +42,7 @@ PieceWriter::PieceWriter(int rank, std::span<const SavedPiece> pieces)
     infos_.push_back({.name = key_of(piece), .dtype = dtype, .shape = {piece.piece.flat.length}});
     share_.tensors.push_back({.group = piece.group,
                               .info = {.name = piece.name, .dtype = dtype, .shape = piece.shape},
-                              .pieces = {{.file = name_, .piece = piece.piece}}});
+                              .pieces = {{.file = name_, .offset = 0, .piece = piece.piece}}});
     for (at::Tensor& portion : portions_of(piece.value)) portions_.push_back(std::move(portion));
   }
   num_lent_ = portions_.size();
@@ -60,7 +65,7 @@ ManifestShare PieceWriter::write(const std::string& folder, const std::stop_toke
 void PieceWriter::write_file(const std::string& folder, const std::stop_token& stop) {
   OutputFile file((std::filesystem::path(folder) / name_).string());
   SafetensorsWriter writer(file, infos_);
-  const std::vector<std::string> header = hex_of(file.block_hashes());
+  place_pieces(file.num_bytes());
   for (at::Tensor portion = next_portion(); portion.defined(); portion = next_portion()) {
     if (stop.stop_requested()) throw Error(fmt::format("{}: is given up, since the job is ending", file.path()));
     writer.append(bytes_of(portion.to(at::kCPU).contiguous()));
@@ -69,8 +74,16 @@ void PieceWriter::write_file(const std::string& folder, const std::stop_token& s
   }
   writer.finish();
   file.close();
-  share_.files.push_back(
-      {.name = name_, .num_bytes = file.num_bytes(), .header = header, .blocks = hex_of(file.block_hashes())});
+  share_.files.push_back({.name = name_, .num_bytes = file.num_bytes(), .blocks = hex_of(file.block_hashes())});
+}
+
+void PieceWriter::place_pieces(std::uint64_t header_bytes) {
+  std::uint64_t offset = header_bytes;
+  for (std::size_t i = 0; i < infos_.size(); ++i) {
+    check(offset % element_bytes(infos_[i].dtype) == 0, "a rank saves pieces of wider dtypes before narrower ones");
+    share_.tensors[i].pieces.front().offset = offset;
+    offset += infos_[i].num_bytes();
+  }
 }
 
 at::Tensor PieceWriter::next_portion() {

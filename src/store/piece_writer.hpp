@@ -41,6 +41,7 @@ class PieceWriter {
 
  private:
   void write_file(const std::string& folder, const std::stop_token& stop);
+  void place_pieces(std::uint64_t header_bytes);
   [[nodiscard]] at::Tensor next_portion();
   void finish_portion();
   // The last of the caller's values as a copy; whether that was before its writing had begun.

@@ -8,6 +8,7 @@
 
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/optim/gradient.hpp"
+#include "collimate/store/load_pieces.hpp"
 
 namespace collimate {
 
@@ -110,6 +111,10 @@ void Policy::update(double learning_rate, double norm, double max_norm) {
   clip_gradients(gradients, norm, max_norm);
   arriving_.wait();  // of a parameter that no forward pass has read
   optimizer_.step(gradients, learning_rate);
+  spread_masters();
+}
+
+void Policy::spread_masters() {
   masters_.write_back();
   if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
@@ -135,35 +140,36 @@ std::vector<SavedPiece> Policy::pieces() {
 }
 
 void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
-  const auto load_from = [&](const char* group) {
-    return [&checkpoint, group](const std::string& tensor, const TensorPiece& piece) {
-      return checkpoint.load_piece(group, tensor, piece);
-    };
+  std::vector<LoadRequest> requests;
+  const auto request = [&](const char* group, const std::vector<at::Tensor>& parts) {
+    for_each_owned(parts, [&](const LogicalTensor& tensor, const TensorPiece& piece, const at::Tensor& values) {
+      requests.push_back({.group = group, .name = tensor.name, .shape = tensor.shape, .piece = piece, .into = values});
+    });
   };
-  fill(optimizer_.exp_avg_parts(), load_from(kExpAvgGroup));
-  fill(optimizer_.exp_avg_sq_parts(), load_from(kExpAvgSqGroup));
+  request(kModelGroup, masters_.parts());
+  request(kExpAvgGroup, optimizer_.exp_avg_parts());
+  request(kExpAvgSqGroup, optimizer_.exp_avg_sq_parts());
+  load_pieces(checkpoint, requests, mesh_.world());
   optimizer_.resume(num_updates);
-  if (!masters_.are_wider()) return;
-  fill(masters_.parts(), load_from(kModelGroup));
-  masters_.write_back();
+  spread_masters();
 }
 
 void Policy::take_initial_weights(const ModelSource& source) {
   if (!masters_.are_wider()) return;
-  fill(masters_.parts(), [&](const std::string& name, const TensorPiece& piece) {
-    const at::Tensor whole = source.borrow(name);
-    const at::Tensor slice = piece.dim < 0 ? whole : whole.narrow(piece.dim, piece.part.begin, piece.part.length);
-    return slice.reshape({-1}).narrow(0, piece.flat.begin, piece.flat.length);
-  });
+  for_each_owned(
+      masters_.parts(), [&](const LogicalTensor& tensor, const TensorPiece& piece, const at::Tensor& values) {
+        const at::Tensor whole = source.borrow(tensor.name);
+        const at::Tensor slice = piece.dim < 0 ? whole : whole.narrow(piece.dim, piece.part.begin, piece.part.length);
+        values.copy_(slice.reshape({-1}).narrow(0, piece.flat.begin, piece.flat.length));
+      });
   masters_.write_back();
 }
 
-// Nothing else of a tensor is read than what this rank owns of it.
-void Policy::fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const {
+void Policy::for_each_owned(const std::vector<at::Tensor>& parts, const VisitOwned& visit) const {
   for (std::size_t i = 0; i < placed_.size(); ++i) {
     const OwnedRun run = owned_run(parameters_.plan(), i, placed_[i], data_rank());
     if (run.in_part.length == 0) continue;
-    view_of(parts[run.bucket], run.in_part).copy_(load(placed_[i].tensor.name, run.piece));
+    visit(placed_[i].tensor, run.piece, view_of(parts[run.bucket], run.in_part));
   }
 }
 

@@ -9,19 +9,33 @@ namespace collimate {
 
 namespace {
 
-std::optional<Checkpoint> find_for_auto(const CheckpointStore& store, Communicator& world, const Log& log) {
-  FoundCheckpoint found = store.find_latest_valid(world);
+constexpr const char* kResumeAuto = "auto";
+constexpr const char* kResumeNever = "never";
+
+// Warns of what was passed over.
+Checkpoint accept(FoundCheckpoint found, Communicator& world, const Log& log) {
   for (const std::string& reason : found.skipped) {
-    if (world.rank() == 0) log.warn("checkpoint passed over: {}", reason);  // all ranks know the same
+    if (world.rank() == 0) log.warn("checkpoint passed over: {}", reason);
   }
   run_agreed(world, [&] {
-    if (found.checkpoint || found.skipped.empty()) return;
+    if (found.checkpoint) return;
     throw Error(
         fmt::format("none of the {} checkpoints verifies; none was deleted. Repair one, or train into another "
                     "output.directory",
                     found.skipped.size()));
   });
-  return std::move(found.checkpoint);
+  return std::move(*found.checkpoint);
+}
+
+// Whatever is passed over here is so again when it is to be loaded: told once, then or where there is no other.
+std::optional<Checkpoint> find_newest(const CheckpointStore& store, Communicator& world, const Log& log) {
+  FoundCheckpoint found = store.load_newest(world, [](const Checkpoint& /*opened*/) {});
+  if (found.checkpoint || found.skipped.empty()) return std::move(found.checkpoint);
+  return accept(std::move(found), world, log);
+}
+
+Checkpoint open_agreed(const std::string& path, Communicator& world) {
+  return make_agreed(world, [&] { return Checkpoint::open(path); });
 }
 
 void require_none(const OutputFolder& output, const CheckpointStore& store) {
@@ -36,14 +50,22 @@ void require_none(const OutputFolder& output, const CheckpointStore& store) {
 
 std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
                                                   const CheckpointStore& store, Communicator& world, const Log& log) {
-  if (option.text == "auto") return find_for_auto(store, world, log);
-  if (option.text == "never") {
+  if (option.text == kResumeAuto) return find_newest(store, world, log);
+  if (option.text == kResumeNever) {
     run_agreed(world, [&] {
       if (world.rank() == 0) require_none(output, store);
     });
     return std::nullopt;
   }
-  return open_verified(option.text, world);
+  return open_agreed(option.text, world);
+}
+
+Checkpoint load_resumed_checkpoint(const ResumeOption& option, const CheckpointStore& store, Communicator& world,
+                                   const Log& log, const std::function<void(const Checkpoint&)>& load) {
+  if (option.text == kResumeAuto) return accept(store.load_newest(world, load), world, log);
+  Checkpoint given = open_agreed(option.text, world);
+  load(given);
+  return given;
 }
 
 void require_same_fingerprints(const Checkpoint& checkpoint, const std::map<std::string, std::string>& fingerprints) {

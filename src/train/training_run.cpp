@@ -22,10 +22,11 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainReq
   std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
   run->open_inputs();
   run->open_scored_reference(request.config_file);
-  const std::optional<Checkpoint> checkpoint = run->claim_output(request);
-  run->build_policy(checkpoint, request.config_file);
+  const bool is_resumed = run->claim_output(request);
+  run->build_policy(is_resumed, request.config_file);
+  const TrainProgress progress = is_resumed ? run->restore_policy(request.resume) : TrainProgress{};
   run->start_trace();
-  run->build_trainer(request, checkpoint);
+  run->build_trainer(request, progress, is_resumed);
   return run;
 }
 
@@ -76,8 +77,8 @@ void TrainingRun::open_scored_reference(const std::string& config_file) {
 }
 
 // Whether the policy's weights, as they are loaded, are the frozen model's: those of a checkpoint never are.
-bool TrainingRun::policy_can_score(const std::optional<Checkpoint>& checkpoint) const {
-  return !checkpoint && config_.reference.placement == ReferencePlacement::kColocated &&
+bool TrainingRun::policy_can_score(bool is_resumed) const {
+  return !is_resumed && config_.reference.placement == ReferencePlacement::kColocated &&
          starts_from(*needed_reference_);
 }
 
@@ -93,13 +94,13 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
   reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
-std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request) {
+bool TrainingRun::claim_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
   output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_, request.allowed_changes); });
-  std::optional<Checkpoint> checkpoint =
+  const std::optional<Checkpoint> found =
       find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
-    if (checkpoint) require_same_fingerprints(*checkpoint, fingerprints());
+    if (found) require_same_fingerprints(*found, fingerprints());
   });
   for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
@@ -113,28 +114,29 @@ std::optional<Checkpoint> TrainingRun::claim_output(const TrainRequest& request)
     detail::write_run_record(output_->run_file(),
                              {.mesh = mesh_.shape(), .hosts = hosts, .fingerprints = fingerprints()});
   });
-  return checkpoint;
+  return found.has_value();
 }
 
-ModelShard TrainingRun::load_shard(const std::optional<Checkpoint>& checkpoint) const {
+// Of a resumed run the weights come with the rest of its checkpoint.
+ModelShard TrainingRun::initial_shard(bool is_resumed) const {
   return make_agreed(mesh_.world(), [&] {
     const ShardLayout layout = shard_layout(config_.parallel, model_->spec(), mesh_);
     StageOptions stage = stage_options(config_.model.dtype, ShardUse::kTraining, mesh_);
     stage.recompute = config_.model.recompute;
-    return checkpoint ? build_shard(model_->spec(), *checkpoint, layout, stage) : build_shard(*model_, layout, stage);
+    return is_resumed ? build_unset_shard(model_->spec(), layout, stage) : build_shard(*model_, layout, stage);
   });
 }
 
-void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint, const std::string& config_file) {
+void TrainingRun::build_policy(bool is_resumed, const std::string& config_file) {
   set_deterministic(config_.train.deterministic);
   const bool is_to_score = needed_reference_ && !reference_;
-  const bool policy_scores = is_to_score && policy_can_score(checkpoint);
+  const bool policy_scores = is_to_score && policy_can_score(is_resumed);
   if (is_to_score && !policy_scores) {
     const auto frozen =
         make_agreed(mesh_.world(), [&] { return open_divided_model(reference_model(config_), config_.parallel); });
     score_reference(*frozen, nullptr, config_file);
   }
-  ModelShard shard = load_shard(checkpoint);
+  ModelShard shard = initial_shard(is_resumed);
   if (policy_scores) {
     log_.info("what the reference store lacks is scored with the policy's weights, which are the reference's");
     score_reference(*model_, &shard, config_file);
@@ -142,15 +144,19 @@ void TrainingRun::build_policy(const std::optional<Checkpoint>& checkpoint, cons
   policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);
   run_agreed(mesh_.world(), [&] {
-    if (checkpoint) {
-      policy_->restore(*checkpoint, checkpoint->state().step);
-    } else {
-      policy_->take_initial_weights(*model_);
-    }
+    if (!is_resumed) policy_->take_initial_weights(*model_);
   });
-  if (checkpoint) {
-    log_.info("resumed from {} after step {}", checkpoint->path(), checkpoint->state().step);
-  }
+}
+
+TrainProgress TrainingRun::restore_policy(const ResumeOption& option) {
+  const Checkpoint checkpoint =
+      load_resumed_checkpoint(option, checkpoint_store(), mesh_.world(), log_,
+                              [&](const Checkpoint& opened) { policy_->restore(opened, opened.state().step); });
+  log_.info("resumed from {} after step {}", checkpoint.path(), checkpoint.state().step);
+  return make_agreed(mesh_.world(), [&] {
+    require_same_fingerprints(checkpoint, fingerprints());  // perhaps an older one than was found
+    return progress_of(checkpoint.state());
+  });
 }
 
 void TrainingRun::start_trace() {
@@ -162,7 +168,7 @@ void TrainingRun::start_trace() {
   trace_->restart_clock();
 }
 
-void TrainingRun::build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint) {
+void TrainingRun::build_trainer(const TrainRequest& request, const TrainProgress& progress, bool is_resumed) {
   const PackingOptions packing =
       packing_options(config_.batch, mesh_.shape(), model_->spec(), needed_responses(objective_.needs()));
   const ReferenceStore* reference = reference_ ? &*reference_ : nullptr;
@@ -171,7 +177,6 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
     eval_source_.emplace(*data_->eval, packing, mesh_.coordinate().dp_rank);
     evaluator_.emplace(*eval_source_, objective_, reference, mesh_.world(), config_.batch.eval_batch_size);
   }
-  const TrainProgress progress = checkpoint ? progress_of(checkpoint->state()) : TrainProgress{};
   restore_best_pointer(progress);
   const SamplerOptions sampling{.seed = config_.train.seed,
                                 .shuffle = config_.data.shuffle,
@@ -190,7 +195,7 @@ void TrainingRun::build_trainer(const TrainRequest& request, const std::optional
                                                     .observers = build_observers(progress.step),
                                                     .stop_requested = request.stop_requested,
                                                     .trace = trace_ ? &*trace_ : nullptr,
-                                                    .policy_is_reference = !checkpoint && starts_from_reference()},
+                                                    .policy_is_reference = !is_resumed && starts_from_reference()},
                                        progress);
 }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import h5py
 import pytest
-from jobs import BINARY, REPOSITORY, collimate, read_metrics, running, step_metrics, succeed
+from checkpoints import tensor_bytes
+from jobs import BINARY, REPOSITORY, collimate, read_metrics, refuse, running, step_metrics, succeed, without_timing
 from pairs import read_pairs
 from safetensors.torch import load_file, save_file
 
@@ -88,19 +89,37 @@ def last_step(run) -> int:
     return max(line["step"] for line in read_metrics(run.output))
 
 
-def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run):
-    config = scored_run.config()
-    succeed("train", config)
-    folders = sorted((scored_run.output / "checkpoints").glob("step_*"))
-    weights = folders[-1] / "rank_00000.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-7] ^= 4
-    weights.write_bytes(content)
-    done = succeed("train", config)
-    assert "warning:" in done.stderr and folders[-1].name in done.stderr
-    for folder in sorted((scored_run.output / "checkpoints").glob("step_*")):
-        (folder / "manifest.json").write_text("{}")
-    before = sorted((scored_run.output / "checkpoints").iterdir())
-    done = collimate("train", config)
-    assert done.returncode == 1 and "none of" in done.stderr, done.stderr
-    assert sorted((scored_run.output / "checkpoints").iterdir()) == before
+def flip_bit(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 4
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(("ranks", "parallel"), [(1, {}), (2, {"data": 2}), (2, {"tensor": 2})])
+def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run, ranks, parallel):
+    # One that is damaged where only loading sees it: an older one is loaded over what was loaded of it.
+    schedule = {"max_steps": 4, "eval_steps": 100}
+    config = scored_run.config(parallel=parallel, train=schedule, checkpoint={"save_steps": 2})
+    checkpoints = scored_run.output / "checkpoints"
+    succeed("train", config, ranks=ranks)
+    whole, steps = tensor_bytes(checkpoints / "step_00000004"), step_metrics(scored_run.output)
+    flip_bit(checkpoints / "step_00000004/rank_00000.safetensors", -7)
+    done = succeed("train", config, ranks=ranks)
+    assert done.stderr.count("warning: checkpoint passed over: ") == 1, done.stderr
+    assert "step_00000004/rank_00000.safetensors: bytes 0 to" in done.stderr and "resumed from" in done.stderr
+    assert tensor_bytes(checkpoints / "step_00000004") == whole
+    assert without_timing(step_metrics(scored_run.output)) == without_timing(steps)
+    # One that is damaged and named, and all of them: in their files, then in their manifests.
+    before = sorted(checkpoints.iterdir())
+    for folder in (checkpoints / "step_00000002", checkpoints / "step_00000004"):
+        flip_bit(folder / "rank_00000.safetensors", -7)
+    named = str(checkpoints / "step_00000002")
+    refuse("train", config, "--resume", named, ranks=ranks, says="rank_00000.safetensors: bytes 0 to")
+    refuse("evaluate", config, "--checkpoint", named, ranks=ranks, says="rank_00000.safetensors: bytes 0 to")
+    for spoil in (lambda folder: None, lambda folder: (folder / "manifest.json").write_text("{}")):
+        for folder in checkpoints.glob("step_*"):
+            spoil(folder)
+        done = collimate("train", config, ranks=ranks)
+        assert done.returncode == 1 and "none of the 2 checkpoints verifies" in done.stderr, done.stderr
+        assert done.stderr.count("warning: checkpoint passed over: ") == 2, done.stderr
+        assert sorted(checkpoints.iterdir()) == before

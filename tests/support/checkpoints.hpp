@@ -12,8 +12,10 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 
+#include "collimate/comm/agreement.hpp"
 #include "collimate/comm/solo.hpp"
 #include "collimate/store/checkpoint_saver.hpp"
+#include "collimate/store/load_pieces.hpp"
 
 namespace collimate {
 
@@ -77,5 +79,20 @@ inline void write_checkpoint(const std::string& path, const CheckpointState& sta
 
 /// A group of one rank.
 inline std::unique_ptr<Communicator> solo_group() { return SoloFactory().make_world_group(); }
+
+/// What a rank asks for to get a sample's piece back, in the dtype it was saved in.
+inline LoadRequest request_for(const SavedPiece& piece) {
+  return {.group = piece.group,
+          .name = piece.name,
+          .shape = piece.shape,
+          .piece = piece.piece,
+          .into = at::full({piece.piece.flat.length}, -1, piece.value.scalar_type())};
+}
+
+/// The newest checkpoint of which every byte is right.
+inline FoundCheckpoint find_newest_whole(const CheckpointStore& store, Communicator& world) {
+  return store.load_newest(world,
+                           [&](const Checkpoint& checkpoint) { run_agreed(world, [&] { checkpoint.verify(); }); });
+}
 
 }  // namespace collimate

@@ -29,17 +29,16 @@ StageOptions stage_options(ComputeDtype dtype, ShardUse use, const ProcessMesh& 
 
 /// A source's tensors, for shards. Not owned: `source`.
 ParameterLoader parameter_loader(const ModelSource& source);
-/// The weights of a checkpoint of the same model; throws InputError where a tensor is missing or has another shape. Not
-/// owned: `checkpoint`.
-ParameterLoader parameter_loader(const Checkpoint& checkpoint);
 
 /// *Local.* Loads initial weights.
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options);
 
-/// *Local.* Loads the weights of a checkpoint of this model. Throws InputError where a tensor is missing or has another
-/// shape.
-ModelShard build_shard(const ModelSpec& spec, const Checkpoint& checkpoint, const ShardLayout& layout,
-                       const StageOptions& options);
+/// *Local.* A shard of zeros, whose values are to be loaded.
+ModelShard build_unset_shard(const ModelSpec& spec, const ShardLayout& layout, const StageOptions& options);
+
+/// *Collective.* Fills a shard that computes forward only with the weights of a checkpoint of its model. Throws as
+/// load_pieces.
+void load_weights(const ModelShard& shard, const Checkpoint& checkpoint, Communicator& world);
 
 /// The name of the group of a checkpoint that holds the weights.
 inline constexpr const char* kModelGroup = "model";

@@ -18,6 +18,10 @@
 
 namespace collimate {
 
+namespace detail {
+struct Manifest;
+}
+
 /// What one rank saves of a logical tensor of a group: "model", "exp_avg", "exp_avg_sq".
 struct SavedPiece {
   std::string group;
@@ -36,8 +40,7 @@ struct CheckpointState {
   std::map<std::string, int> layout;                ///< Ranks along each axis when it was saved, for the reader.
 };
 
-/// A checkpoint on disk. Files are opened as they are needed, and what is read of them is verified. Used by one thread
-/// at a time.
+/// A checkpoint on disk, of which the manifest has been read; load_pieces.hpp loads its tensors.
 class Checkpoint {
  public:
   /// Checks the manifest against its checksum, and that the files are there with their sizes. *Local.* Throws
@@ -53,20 +56,12 @@ class Checkpoint {
   /// By name, with the shapes of whole tensors. Throws InputError when there is no such group.
   [[nodiscard]] std::vector<TensorInfo> tensors(const std::string& group) const;
 
-  /// Throws InputError when there is none of that name.
-  [[nodiscard]] const std::vector<std::int64_t>& shape_of(const std::string& group, const std::string& name) const;
+  /// *Local.* Reads and verifies every block of the files, with all threads. Throws InputError naming file, bytes and
+  /// tensors of the first damaged one.
+  void verify() const;
 
-  /// A tensor of its own, on the CPU, in the dtype it was saved in, from whatever pieces it was saved as. *Local.*
-  /// Throws InputError when there is none of that name, naming file and tensor when it is damaged.
-  [[nodiscard]] at::Tensor load(const std::string& group, const std::string& name) const;
-  /// The same of a piece alone: [flat.length], reading nothing else.
-  [[nodiscard]] at::Tensor load_piece(const std::string& group, const std::string& name,
-                                      const TensorPiece& piece) const;
-
-  /// *Local.* Reads and verifies every block of the files of which `block % num_shares` is `share`. Throws InputError
-  /// naming file, bytes and tensors.
-  void verify(int share, int num_shares) const;
-  void verify() const { verify(0, 1); }
+  /// For the parts of src/store that read the files.
+  [[nodiscard]] const detail::Manifest& manifest() const;
 
  private:
   struct Content;
@@ -75,7 +70,5 @@ class Checkpoint {
   std::unique_ptr<Content> content_;
 };
 
-/// *Collective.* Opens a checkpoint on every rank and verifies all of it, each rank its share. Throws AgreedError.
-Checkpoint open_verified(const std::string& path, Communicator& world);
 
 }  // namespace collimate

@@ -3,6 +3,7 @@
 // folder appears by rename when it is complete and durable, so that a kill at any moment leaves the last committed one.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@
 
 namespace collimate {
 
-/// The newest checkpoint that verifies, and why newer ones were passed over.
+/// The newest checkpoint that can be loaded, and why newer ones were passed over.
 struct FoundCheckpoint {
   std::optional<Checkpoint> checkpoint;
   std::vector<std::string> skipped;  ///< One message each, newest first.
@@ -46,8 +47,10 @@ class CheckpointStore {
   [[nodiscard]] std::string path_of(std::int64_t step) const;
   /// Where a pointer ("latest" or "best") leads, if to an existing folder.
   [[nodiscard]] std::optional<std::string> find_pointer(const std::string& name) const;
-  /// *Collective.* Opens from the newest on until one verifies; each rank reads its share.
-  [[nodiscard]] FoundCheckpoint find_latest_valid(Communicator& world) const;
+  /// *Collective.* Opens from the newest on and calls `load`, which is collective too, until both succeed. What is
+  /// wrong with a checkpoint (AgreedError of exit code 2) has it passed over, other failures are thrown on.
+  [[nodiscard]] FoundCheckpoint load_newest(Communicator& world,
+                                            const std::function<void(const Checkpoint&)>& load) const;
 
  private:
   void delete_over_limit() const;

@@ -58,8 +58,9 @@ class Policy {
   /// *Collective* over the data axis. What this rank saves: its pieces of weights ("model") and moments ("exp_avg",
   /// "exp_avg_sq"), which lie where they are used. Over all ranks each element is in one of them.
   [[nodiscard]] std::vector<SavedPiece> pieces();
-  /// *Local.* Takes this rank's part of a checkpoint that was saved after `num_updates`: moments, and weights in all of
-  /// their digits.
+  /// *Collective* over the job. Takes a checkpoint that was saved after `num_updates`: this rank reads its part of the
+  /// moments and of the weights, in all of their digits; what other ranks update of the weights may still be arriving.
+  /// Throws as load_pieces: then another checkpoint may be taken, which replaces everything.
   void restore(const Checkpoint& checkpoint, std::int64_t num_updates);
   /// *Local.* Takes this rank's part of initial weights, which the shard may have rounded, in all of their digits.
   void take_initial_weights(const ModelSource& source);
@@ -69,8 +70,10 @@ class Policy {
 
   [[nodiscard]] std::vector<at::Tensor> updated_parts(const at::Tensor& flat) const;
   [[nodiscard]] DataRank data_rank() const { return {.zero_stage = zero_stage_, .dp_rank = mesh_.data().rank()}; }
-  using LoadPiece = std::function<at::Tensor(const std::string& name, const TensorPiece& piece)>;
-  void fill(const std::vector<at::Tensor>& parts, const LoadPiece& load) const;
+  void spread_masters();
+  using VisitOwned =
+      std::function<void(const LogicalTensor& tensor, const TensorPiece& piece, const at::Tensor& values)>;
+  void for_each_owned(const std::vector<at::Tensor>& parts, const VisitOwned& visit) const;
 
   const ProcessMesh& mesh_;
   int zero_stage_;

@@ -1,6 +1,8 @@
 #pragma once
 // What `train --resume` means: which checkpoint a run goes on from, and whether it may.
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -16,13 +18,19 @@ struct ResumeOption {
   std::string text = "auto";
 };
 
-/// *Collective.* The checkpoint to go on from, opened and verified on every rank; nothing for a fresh run.
+/// *Collective.* The checkpoint that a run is to go on from, opened, not read; nothing for a fresh run.
 ///
-/// auto: the newest of `output`'s that verifies (a warning for each one passed over); fresh only where there is none at
-/// all; Error when there are some and none verifies. never: fresh; InputError when the folder has checkpoints, which
-/// would be mixed up with the new run's. A path: that one, InputError when it does not verify.
+/// auto: the newest of the store's; fresh only where there is none at all; Error when there are some and none can be
+/// opened. never: fresh; InputError when the folder has checkpoints, which would be mixed up with the new run's. A
+/// path: that one.
 std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
                                                   const CheckpointStore& store, Communicator& world, const Log& log);
+
+/// *Collective.* Where a checkpoint was found: calls `load` with it, which is collective and throws AgreedError where
+/// it is damaged. With auto an older one is then loaded over it, after a warning; Error when none is left. Returns the
+/// one that was loaded.
+Checkpoint load_resumed_checkpoint(const ResumeOption& option, const CheckpointStore& store, Communicator& world,
+                                   const Log& log, const std::function<void(const Checkpoint&)>& load);
 
 /// *Local.* Throws InputError, naming every difference with both values, when the checkpoint was made from other
 /// weights or data than this run's.

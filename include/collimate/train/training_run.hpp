@@ -42,14 +42,16 @@ class TrainingRun {
 
   void open_inputs();
   void open_scored_reference(const std::string& config_file);
-  [[nodiscard]] bool policy_can_score(const std::optional<Checkpoint>& checkpoint) const;
+  [[nodiscard]] bool policy_can_score(bool is_resumed) const;
   void score_reference(const ModelSource& model, const ModelShard* shard, const std::string& config_file);
   void log_memory() const;
-  std::optional<Checkpoint> claim_output(const TrainRequest& request);
-  [[nodiscard]] ModelShard load_shard(const std::optional<Checkpoint>& checkpoint) const;
-  void build_policy(const std::optional<Checkpoint>& checkpoint, const std::string& config_file);
+  /// Whether the run goes on from a checkpoint.
+  bool claim_output(const TrainRequest& request);
+  [[nodiscard]] ModelShard initial_shard(bool is_resumed) const;
+  void build_policy(bool is_resumed, const std::string& config_file);
+  TrainProgress restore_policy(const ResumeOption& option);
   void start_trace();
-  void build_trainer(const TrainRequest& request, const std::optional<Checkpoint>& checkpoint);
+  void build_trainer(const TrainRequest& request, const TrainProgress& progress, bool is_resumed);
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] CheckpointStore checkpoint_store() const;
   void restore_best_pointer(const TrainProgress& progress) const;

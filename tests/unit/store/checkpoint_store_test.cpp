@@ -25,7 +25,7 @@ class CheckpointStoreTest : public ::testing::Test {
   }
   CheckpointStore store() const { return {folder_, 3}; }
   std::optional<std::int64_t> latest_valid_step() const {
-    const FoundCheckpoint found = store().find_latest_valid(*solo_group());
+    const FoundCheckpoint found = find_newest_whole(store(), *solo_group());
     return found.checkpoint ? std::optional(found.checkpoint->state().step) : std::nullopt;
   }
 
@@ -105,17 +105,29 @@ TEST_F(CheckpointStoreTest, passes_over_damaged_ones_with_reasons) {
   save(3);
   flip_byte(store().path_of(3) + "/rank_00000.safetensors", 100);
   fs::remove(store().path_of(2) + "/manifest.json");
-  const FoundCheckpoint found = store().find_latest_valid(*solo_group());
+  const FoundCheckpoint found = find_newest_whole(store(), *solo_group());
   ASSERT_TRUE(found.checkpoint);
   EXPECT_EQ(found.checkpoint->state().step, 1);
   EXPECT_THAT(found.skipped, ElementsAre(HasSubstr("step_00000003/rank_00000.safetensors: bytes 0"),
                                          HasSubstr("step_00000002/manifest.json")));
 }
 
+TEST_F(CheckpointStoreTest, other_failures_than_of_the_checkpoint_are_no_reason_to_pass_it_over) {
+  save(1);
+  save(2);
+  int num_calls = 0;
+  const auto fail = [&](const Checkpoint& /*opened*/) {
+    ++num_calls;
+    throw AgreedError("no memory", ExitCode::kFailure);
+  };
+  EXPECT_THAT([&] { (void)store().load_newest(*solo_group(), fail); }, throws<AgreedError>(HasSubstr("no memory")));
+  EXPECT_EQ(num_calls, 1);
+}
+
 TEST_F(CheckpointStoreTest, finds_none_and_deletes_nothing_when_all_are_damaged) {
   save(1);
   flip_byte(store().path_of(1) + "/rank_00000.safetensors", 100);
-  const FoundCheckpoint found = store().find_latest_valid(*solo_group());
+  const FoundCheckpoint found = find_newest_whole(store(), *solo_group());
   EXPECT_FALSE(found.checkpoint);
   EXPECT_THAT(found.skipped, SizeIs(1));
   EXPECT_THAT(store().steps(), ElementsAre(1));
@@ -134,8 +146,8 @@ TEST_F(CheckpointStoreTest, ignores_what_a_killed_writer_left_and_foreign_names)
 TEST_F(CheckpointStoreTest, replaces_a_checkpoint_of_the_same_step) {
   save(1);
   save_checkpoint(store(), sample_state(1), sample_pieces(9), *solo_group());
-  const Checkpoint checkpoint = *store().find_latest_valid(*solo_group()).checkpoint;
-  EXPECT_TRUE(checkpoint.load("model", "a.weight").equal(sample_tensors(9)[1].value));
+  const Checkpoint checkpoint = *find_newest_whole(store(), *solo_group()).checkpoint;
+  EXPECT_TRUE(load_tensor(checkpoint, "model", "a.weight").equal(sample_tensors(9)[1].value));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
 }
 
@@ -144,7 +156,7 @@ TEST_F(CheckpointStoreTest, works_after_the_run_folder_was_moved) {
   fs::rename(temporary_.path() / "run", temporary_.path() / "moved");
   const CheckpointStore moved(temporary_.path() / "moved" / "checkpoints", 3);
   EXPECT_TRUE(moved.find_pointer("latest"));
-  EXPECT_EQ(moved.find_latest_valid(*solo_group()).checkpoint->state().step, 1);
+  EXPECT_EQ(find_newest_whole(moved, *solo_group()).checkpoint->state().step, 1);
 }
 
 TEST_F(CheckpointStoreTest, a_failed_save_leaves_everything_as_it_was) {

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -28,6 +29,14 @@ class CheckpointTest : public ::testing::Test {
   void expect_refused_when_read(const std::string& file) const {
     EXPECT_THAT([&] { Checkpoint::open(path_).verify(); }, throws<InputError>(HasSubstr(file)));
   }
+  // In another dtype than any that was saved.
+  at::Tensor load(const std::string& group, const std::string& name, const std::vector<std::int64_t>& shape,
+                  const TensorPiece& piece) const {
+    const at::Tensor into = at::full({piece.flat.length}, -1, at::kDouble);
+    const LoadRequest request{.group = group, .name = name, .shape = shape, .piece = piece, .into = into};
+    load_pieces(Checkpoint::open(path_), std::span(&request, 1), *solo_group());
+    return into;
+  }
   template <class Matcher>
   void expect_refused(const Matcher& message) const {
     EXPECT_THAT([&] { (void)Checkpoint::open(path_); }, throws<InputError>(message));
@@ -46,16 +55,53 @@ TEST_F(CheckpointTest, gives_back_state_and_tensors) {
   EXPECT_THAT(checkpoint.group_names(), ElementsAre("exp_avg", "model"));
   EXPECT_EQ(checkpoint.tensors("model")[1].name, "b.bias");
   for (const SampleTensor& tensor : sample_tensors(7)) {
-    const at::Tensor loaded = checkpoint.load(tensor.group, tensor.name);
+    const at::Tensor loaded = load_tensor(checkpoint, tensor.group, tensor.name);
     EXPECT_EQ(loaded.scalar_type(), tensor.value.scalar_type());
     EXPECT_TRUE(loaded.equal(tensor.value));
     const TensorPiece rows{.dim = 0, .part = {.begin = 1, .length = 2}, .flat = {.begin = 1, .length = 1}};
-    EXPECT_TRUE(checkpoint.load_piece(tensor.group, tensor.name, rows)
-                    .equal(tensor.value.narrow(0, 1, 2).reshape({-1}).narrow(0, 1, 1)));
+    EXPECT_TRUE(load(tensor.group, tensor.name, tensor.value.sizes().vec(), rows)
+                    .equal(tensor.value.narrow(0, 1, 2).reshape({-1}).narrow(0, 1, 1).to(at::kDouble)));
   }
   EXPECT_THAT([&] { (void)checkpoint.tensors("exp_avg_sq"); },
               throws<InputError>(HasSubstr("no tensors 'exp_avg_sq'")));
-  EXPECT_THAT([&] { (void)checkpoint.load("model", "c"); }, throws<InputError>(HasSubstr("no 'c' of 'model'")));
+  EXPECT_THAT([&] { (void)load_tensor(checkpoint, "model", "c"); },
+              throws<AgreedError>(HasSubstr("no 'c' of 'model'")));
+}
+
+TEST_F(CheckpointTest, another_shape_is_refused_as_input) {
+  try {
+    (void)load("model", "a.weight", {6, 4}, whole_piece(std::vector<std::int64_t>{6, 4}));
+    FAIL();
+  } catch (const AgreedError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("tensor a.weight has shape [4, 6], but the model needs [6, 4]"));
+    EXPECT_EQ(error.exit_code(), ExitCode::kBadInput);
+  }
+}
+
+TEST_F(CheckpointTest, places_in_the_manifest_are_those_of_the_files_headers) {
+  const SafetensorsFile file(path_ / "rank_00000.safetensors");
+  const auto manifest = nlohmann::json::parse(read_bytes(path_ / "manifest.json"));
+  for (const auto& tensor : manifest["tensors"]) {
+    const std::string key = tensor["group"].get<std::string>() + "/" + tensor["name"].get<std::string>();
+    EXPECT_EQ(tensor["pieces"][0]["offset"], file.find(key)->bytes.data() - file.file_bytes().data()) << key;
+  }
+}
+
+TEST_F(CheckpointTest, a_piece_outside_of_its_file_is_refused) {
+  const std::string whole = read_bytes(path_ / "manifest.json");
+  const auto edit = [&](const auto& change) {
+    auto manifest = nlohmann::ordered_json::parse(whole);
+    change(manifest["tensors"][0]["pieces"][0]);
+    manifest["checksum"] = std::string(32, '0');
+    std::string text = manifest.dump(1) + "\n";
+    write_bytes(path_ / "manifest.json", text.replace(text.find(std::string(32, '0')), 32, hash_text(text).hex()));
+  };
+  for (const std::int64_t offset : {std::int64_t{8'000}, std::int64_t{1} << 62, std::int64_t{9}}) {
+    edit([&](auto& piece) { piece["offset"] = offset; });
+    expect_refused(HasSubstr(fmt::format("'a.weight' of 'exp_avg' cannot have 24 elements at byte {} of", offset)));
+  }
+  edit([](auto& piece) { piece["file"] = "rank_00007.safetensors"; });
+  expect_refused(HasSubstr("lists no file 'rank_00007.safetensors', which has a piece"));
 }
 
 TEST_F(CheckpointTest, equal_content_gives_equal_bytes) {
@@ -94,25 +140,30 @@ TEST_F(CheckpointTest, a_flipped_byte_anywhere_is_detected_and_its_file_named) {
 // What lies in one block of a megabyte is read without another block's damage being seen, and the damaged tensor is
 // named.
 TEST_F(CheckpointTest, what_is_read_is_verified_and_nothing_else) {
-  const fs::path large = folder_.path() / "large";
-  fs::create_directory(large);
+  path_ = folder_.path() / "large";
+  fs::create_directory(path_);
   const std::int64_t num_elements = 3 << 18;  // three blocks
   const at::Tensor values = at::arange(num_elements, at::kFloat);
   const std::vector<std::int64_t> shape{num_elements};
-  write_checkpoint(large, sample_state(1),
+  write_checkpoint(path_, sample_state(1),
                    std::vector{SavedPiece{"model", "a", shape, whole_piece(shape), values},
                                SavedPiece{"model", "b", shape, whole_piece(shape), values}},
                    *solo_group());
-  flip_byte(large / "rank_00000.safetensors", (2 << 20) + 5);
-  const Checkpoint checkpoint = Checkpoint::open(large);
+  for (const int block : {5, 2, 3}) flip_byte(path_ / "rank_00000.safetensors", (block << 20) + 5);
   const TensorPiece first{.dim = -1, .part = {}, .flat = {.begin = 0, .length = 1000}};
-  EXPECT_TRUE(checkpoint.load_piece("model", "a", first).equal(values.narrow(0, 0, 1000)));
-  EXPECT_TRUE(checkpoint.load("model", "b").equal(values));
+  EXPECT_TRUE(load("model", "a", shape, first).equal(values.narrow(0, 0, 1000).to(at::kDouble)));
   const auto names_a = AllOf(HasSubstr("rank_00000.safetensors: bytes 2097152 to 3145728"), HasSubstr("model/a"));
-  EXPECT_THAT([&] { (void)checkpoint.load("model", "a"); }, throws<InputError>(names_a));
-  EXPECT_THAT([&] { checkpoint.verify(); }, throws<InputError>(names_a));
-  checkpoint.verify(0, 7);
-  EXPECT_THAT([&] { checkpoint.verify(2, 7); }, throws<InputError>(names_a));
+  EXPECT_THAT([&] { (void)load("model", "a", shape, whole_piece(shape)); }, throws<AgreedError>(names_a));
+  // By however many threads, it is the first of the damaged blocks that is told.
+  for (int i = 0; i < 10; ++i) EXPECT_THAT([&] { Checkpoint::open(path_).verify(); }, throws<InputError>(names_a));
+}
+
+TEST_F(CheckpointTest, one_block_of_many_tensors_is_read_once) {
+  std::vector<LoadRequest> requests;
+  for (const SavedPiece& piece : sample_pieces(7)) requests.push_back(request_for(piece));
+  EXPECT_EQ(load_pieces(Checkpoint::open(path_), requests, *solo_group()), 1);
+  for (std::size_t i = 0; i < requests.size(); ++i) EXPECT_TRUE(requests[i].into.equal(sample_pieces(7)[i].value));
+  EXPECT_EQ(load_pieces(Checkpoint::open(path_), {}, *solo_group()), 0);
 }
 
 TEST_F(CheckpointTest, pieces_must_make_up_each_tensor) {
@@ -134,14 +185,17 @@ TEST_F(CheckpointTest, says_what_is_cut_missing_or_foreign) {
   expect_refused(AllOf(HasSubstr(model.string()), HasSubstr("No such file")));
   write_bytes(path_ / "manifest.json", "{}");
   expect_refused(HasSubstr("is not the manifest of a checkpoint"));
-  write_bytes(path_ / "manifest.json", R"({"format": "collimate.checkpoint", "format_version": 9})");
-  expect_refused(HasSubstr("format_version is 9"));
+  for (const int version : {2, 9}) {
+    write_bytes(path_ / "manifest.json",
+                fmt::format(R"({{"format": "collimate.checkpoint", "format_version": {}}})", version));
+    expect_refused(HasSubstr(fmt::format("format_version is {}; this version of collimate reads 3", version)));
+  }
   fs::remove(path_ / "manifest.json");
   expect_refused(AllOf(HasSubstr("manifest.json"), HasSubstr("No such file")));
 }
 
 TEST_F(CheckpointTest, a_manifest_that_lacks_a_key_is_named_even_with_a_right_checksum) {
-  std::string text = R"({"format": "collimate.checkpoint", "format_version": 2, "checksum": ")";
+  std::string text = R"({"format": "collimate.checkpoint", "format_version": 3, "checksum": ")";
   const std::string rest = R"(", "step": 1})";
   text += hash_text(text + std::string(32, '0') + rest).hex() + rest;
   write_bytes(path_ / "manifest.json", text);

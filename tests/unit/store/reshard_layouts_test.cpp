@@ -6,6 +6,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@
 #include "collimate/optim/owned_run.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
 #include "collimate/store/checkpoint.hpp"
+#include "collimate/store/load_pieces.hpp"
 #include "support/checkpoints.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/thread_world.hpp"
@@ -83,11 +85,16 @@ class RankView {
     }
     return pieces;
   }
-  void expect_loads(const Checkpoint& checkpoint) const {
+  void expect_loads(const Checkpoint& checkpoint, Communicator& world) const {
+    std::vector<LoadRequest> requests;
     for (std::size_t i = 0; i < placed_.size(); ++i) {
+      const LogicalTensor& tensor = placed_[i].tensor;
       const TensorPiece piece = owned_run(*plan_, i, placed_[i], rank_).piece;
-      EXPECT_TRUE(checkpoint.load_piece("model", placed_[i].tensor.name, piece).equal(values(i, piece)))
-          << placed_[i].tensor.name;
+      requests.push_back({"model", tensor.name, tensor.shape, piece, at::full({piece.flat.length}, -1, at::kFloat)});
+    }
+    load_pieces(checkpoint, requests, world);
+    for (std::size_t i = 0; i < placed_.size(); ++i) {
+      EXPECT_TRUE(requests[i].into.equal(values(i, requests[i].piece))) << placed_[i].tensor.name;
     }
   }
 
@@ -113,22 +120,39 @@ TEST_P(ReshardLayoutsTest, every_layout_reads_what_every_layout_has_saved) {
   spec.num_layers = 4;
   spec.tie_word_embeddings = GetParam();
   const TemporaryFolder folder;
-  int number = 0;
+  std::vector<std::string> paths;
   for (const SavedLayout& from : layouts()) {
-    SCOPED_TRACE("saved as " + from.name());
-    const std::string path = folder.path() / std::to_string(number++);
+    const std::string& path = paths.emplace_back(folder.path() / std::to_string(paths.size()));
     std::filesystem::create_directory(path);
     run_as_threads(from.num_ranks(), [&](GroupFactory& factory) {
       const auto world = factory.make_world_group();
       write_checkpoint(path, {}, RankView(spec, from, world->rank()).saved(), *world);
     });
-    const Checkpoint checkpoint = Checkpoint::open(path);
+  }
+  for (const SavedLayout& to : layouts()) {
+    run_as_threads(to.num_ranks(), [&](GroupFactory& factory) {
+      const auto world = factory.make_world_group();
+      const RankView view(spec, to, world->rank());
+      for (std::size_t i = 0; i < paths.size(); ++i) {
+        SCOPED_TRACE("saved as " + layouts()[i].name() + ", read as " + to.name());
+        view.expect_loads(Checkpoint::open(paths[i]), *world);
+      }
+    });
+  }
+}
+
+TEST_P(ReshardLayoutsTest, whole_tensors_come_from_every_layout) {
+  ModelSpec spec = test::tiny_spec();
+  spec.tie_word_embeddings = GetParam();
+  for (const SavedLayout& from : {layout_of(3, 1, 1, 2), layout_of(2, 1, 2, 1)}) {
+    const TemporaryFolder folder;
+    run_as_threads(from.num_ranks(), [&](GroupFactory& factory) {
+      const auto world = factory.make_world_group();
+      write_checkpoint(folder.path(), {}, RankView(spec, from, world->rank()).saved(), *world);
+    });
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
     for (const LogicalTensor& tensor : logical_tensors(spec)) {
-      EXPECT_TRUE(checkpoint.load("model", tensor.name).equal(values_of(spec, tensor.name))) << tensor.name;
-    }
-    for (const SavedLayout& to : layouts()) {
-      SCOPED_TRACE("read as " + to.name());
-      for (int rank = 0; rank < to.num_ranks(); ++rank) RankView(spec, to, rank).expect_loads(checkpoint);
+      EXPECT_TRUE(load_tensor(checkpoint, "model", tensor.name).equal(values_of(spec, tensor.name))) << tensor.name;
     }
   }
 }
