@@ -106,13 +106,17 @@ OutputFolder OutputFolder::inspect(const RunConfig& config, std::span<const std:
   return folder;
 }
 
-void OutputFolder::claim() {
+void OutputFolder::lock() {
   try {
     fs::create_directories(path_);
   } catch (const fs::filesystem_error& error) {
     refuse(path_, fmt::format("cannot be created ({}); expected a folder that can", error.code().message()));
   }
   lock_ = std::make_unique<FileLock>(checkpoints().string());
+}
+
+void OutputFolder::claim() {
+  if (!lock_) lock();
   try {
     write_file_atomically(config_file().string(), dump_canonical(config_));
   } catch (const Error& error) {

@@ -22,9 +22,14 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainReq
   std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
   run->open_inputs();
   run->open_scored_reference(request.config_file);
-  const bool is_resumed = run->claim_output(request);
+  const bool is_resumed = run->lock_output(request);
+  if (!is_resumed) run->claim_output();
   run->build_policy(is_resumed, request.config_file);
-  const TrainProgress progress = is_resumed ? run->restore_policy(request.resume) : TrainProgress{};
+  TrainProgress progress;
+  if (is_resumed) {
+    progress = run->restore_policy(request.resume);
+    run->claim_output();  // a checkpoint that cannot be loaded leaves the folder as it was
+  }
   run->start_trace();
   run->build_trainer(request, progress, is_resumed);
   return run;
@@ -94,14 +99,20 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
   reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
-bool TrainingRun::claim_output(const TrainRequest& request) {
+bool TrainingRun::lock_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
   output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_, request.allowed_changes); });
   const std::optional<Checkpoint> found =
       find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
     if (found) require_same_fingerprints(*found, fingerprints());
+    if (world.rank() == 0) output_->lock();
   });
+  return found.has_value();
+}
+
+void TrainingRun::claim_output() {
+  Communicator& world = mesh_.world();
   for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
@@ -114,7 +125,6 @@ bool TrainingRun::claim_output(const TrainRequest& request) {
     detail::write_run_record(output_->run_file(),
                              {.mesh = mesh_.shape(), .hosts = hosts, .fingerprints = fingerprints()});
   });
-  return found.has_value();
 }
 
 // Of a resumed run the weights come with the rest of its checkpoint.

@@ -95,6 +95,11 @@ def flip_bit(file: Path, place: int) -> None:
     file.write_bytes(content)
 
 
+def files_of(folder: Path) -> dict[Path, int]:
+    """Everything in it, with the times of the last changes."""
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
 @pytest.mark.parametrize(("ranks", "parallel"), [(1, {}), (2, {"data": 2}), (2, {"tensor": 2})])
 def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run, ranks, parallel):
     # One that is damaged where only loading sees it: an older one is loaded over what was loaded of it.
@@ -110,16 +115,18 @@ def test_damaged_checkpoints_are_passed_over_and_never_deleted(scored_run, ranks
     assert tensor_bytes(checkpoints / "step_00000004") == whole
     assert without_timing(step_metrics(scored_run.output)) == without_timing(steps)
     # One that is damaged and named, and all of them: in their files, then in their manifests.
-    before = sorted(checkpoints.iterdir())
     for folder in (checkpoints / "step_00000002", checkpoints / "step_00000004"):
         flip_bit(folder / "rank_00000.safetensors", -7)
+    before = files_of(scored_run.output)
     named = str(checkpoints / "step_00000002")
     refuse("train", config, "--resume", named, ranks=ranks, says="rank_00000.safetensors: bytes 0 to")
     refuse("evaluate", config, "--checkpoint", named, ranks=ranks, says="rank_00000.safetensors: bytes 0 to")
+    assert files_of(scored_run.output) == before
     for spoil in (lambda folder: None, lambda folder: (folder / "manifest.json").write_text("{}")):
         for folder in checkpoints.glob("step_*"):
             spoil(folder)
+        before = files_of(scored_run.output)
         done = collimate("train", config, ranks=ranks)
         assert done.returncode == 1 and "none of the 2 checkpoints verifies" in done.stderr, done.stderr
         assert done.stderr.count("warning: checkpoint passed over: ") == 2, done.stderr
-        assert sorted(checkpoints.iterdir()) == before
+        assert files_of(scored_run.output) == before

@@ -22,9 +22,11 @@ class OutputFolder {
   /// those is no field of identity that differs.
   static OutputFolder inspect(const RunConfig& config, std::span<const std::string> allowed = {});
 
-  /// Creates the folder if need be and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
-  /// Nobody else claims it until this object is gone. *Local.* Throws InputError when that cannot be written, or when
-  /// another run has claimed it, which it names.
+  /// Creates the folder if need be, and keeps other runs out of it until this object is gone. *Local.* Throws
+  /// InputError when it cannot be written, or when another run is in it, which it names.
+  void lock();
+  /// Locks it, if that was not done, and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
+  /// *Local.* Throws as lock().
   void claim();
 
   /// Whether the folder is of this run already.

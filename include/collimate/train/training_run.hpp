@@ -46,7 +46,8 @@ class TrainingRun {
   void score_reference(const ModelSource& model, const ModelShard* shard, const std::string& config_file);
   void log_memory() const;
   /// Whether the run goes on from a checkpoint.
-  bool claim_output(const TrainRequest& request);
+  bool lock_output(const TrainRequest& request);
+  void claim_output();
   [[nodiscard]] ModelShard initial_shard(bool is_resumed) const;
   void build_policy(bool is_resumed, const std::string& config_file);
   TrainProgress restore_policy(const ResumeOption& option);

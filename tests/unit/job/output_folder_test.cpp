@@ -165,6 +165,21 @@ TEST_F(OutputFolderTest, a_read_only_disk_is_refused) {
                                  " cannot be written (Read-only file system); expected a folder that can"));
 }
 
+TEST_F(OutputFolderTest, one_that_is_locked_is_nobody_elses_and_has_nothing_in_it_afterwards) {
+  {
+    OutputFolder output = OutputFolder::inspect(config());
+    output.lock();
+    EXPECT_THAT([&] { OutputFolder::inspect(config()).lock(); },
+                ::testing::ThrowsMessage<InputError>(::testing::HasSubstr("is being written by process")));
+    EXPECT_FALSE(fs::exists(output.config_file()));
+  }
+  OutputFolder output = OutputFolder::inspect(config());
+  EXPECT_TRUE(fs::is_empty(output.path()));
+  output.lock();
+  output.claim();
+  EXPECT_TRUE(fs::exists(output.config_file()));
+}
+
 TEST_F(OutputFolderTest, a_full_disk_leaves_no_configuration) {
   SmallDisk disk(1 << 15);
   const fs::path directory = disk.path() / "run";
