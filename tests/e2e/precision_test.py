@@ -37,7 +37,7 @@ def test_every_layout_passes_the_check_of_step_0_and_stays_near_float32(narrow_r
             assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=0.1), parallel
 
 
-@pytest.mark.parametrize("parallel", LAYOUTS[:2], ids=str)
+@pytest.mark.parametrize("parallel", [*LAYOUTS[:3], {"data": 2, "zero_stage": 0}], ids=str)
 def test_a_checkpoint_has_the_master_weights_and_goes_on_with_them(narrow_run, tmp_path, parallel):
     def train(name, **limits):
         config = narrow_run.config(
