@@ -83,7 +83,7 @@ TEST_F(SharedCheckpointTest, every_rank_reads_what_all_have_written) {
 TEST_F(SharedCheckpointTest, each_block_is_read_once_by_the_whole_job) {
   constexpr std::int64_t kHidden = 100'000;
   const std::string path =
-      store().save(sample_state(3), sample_pieces(3, kHidden, world_->rank(), world_->size()), *world_);
+      save_checkpoint(store(), sample_state(3), sample_pieces(3, kHidden, world_->rank(), world_->size()), *world_);
   const Checkpoint checkpoint = Checkpoint::open(path);
   const std::vector<SavedPiece> whole = sample_pieces(3, kHidden);
   std::vector<LoadRequest> requests;
@@ -100,7 +100,7 @@ TEST_F(SharedCheckpointTest, each_block_is_read_once_by_the_whole_job) {
 TEST_F(SharedCheckpointTest, who_needs_nothing_reads_nothing) {
   constexpr std::int64_t kHidden = 100'000;
   const std::string path =
-      store().save(sample_state(3), sample_pieces(3, kHidden, world_->rank(), world_->size()), *world_);
+      save_checkpoint(store(), sample_state(3), sample_pieces(3, kHidden, world_->rank(), world_->size()), *world_);
   const SampleTensor weights = sample_tensors(3, kHidden)[1];
   const std::vector<std::int64_t> shape = weights.value.sizes().vec();
   const std::int64_t share = 4 * kHidden / (world_->size() + 1);

@@ -70,5 +70,4 @@ class Checkpoint {
   std::unique_ptr<Content> content_;
 };
 
-
 }  // namespace collimate

@@ -37,7 +37,7 @@ class PieceWriterTest : public ::testing::Test {
  protected:
   [[nodiscard]] at::Tensor written(const detail::ManifestShare& share, const std::string& name) const {
     detail::write_manifest(folder_.path(), sample_state(1), std::vector{detail::render_share(share)});
-    return Checkpoint::open(folder_.path()).load("model", name);
+    return load_tensor(Checkpoint::open(folder_.path()), "model", name);
   }
 
   TemporaryFolder folder_;
@@ -90,7 +90,7 @@ class CheckpointSaverTest : public ::testing::Test {
  protected:
   [[nodiscard]] CheckpointStore store() const { return {folder_, 3}; }
   [[nodiscard]] at::Tensor saved(std::int64_t step, const std::string& name) const {
-    return Checkpoint::open(store().path_of(step)).load("model", name);
+    return load_tensor(Checkpoint::open(store().path_of(step)), "model", name);
   }
   /// As training steps do, until nothing is under way.
   void take_steps(CheckpointSaver& saver) {
