@@ -8,7 +8,6 @@
 
 #include "block_reader.hpp"
 #include "collimate/base/error.hpp"
-#include "collimate/comm/agreement.hpp"
 #include "manifest.hpp"
 
 namespace collimate {

@@ -46,15 +46,19 @@ class PieceLoader {
 
   std::int64_t run() {
     const LoadPlan plan = plan_loading(gather_ranges(detail::blocks_of(slices_), world_), table_.bytes());
-    for (const LoadRound& round : rounds_of(plan, world_.rank(), table_.bytes())) run_round(round);
+    const std::vector<LoadRound> rounds = rounds_of(plan, world_.rank(), table_.bytes());
+    const at::Tensor buffer = make_agreed(world_, [&] {
+      std::int64_t most_bytes = 0;
+      for (const LoadRound& round : rounds) most_bytes = std::max(most_bytes, round.buffer_bytes);
+      return at::empty({most_bytes}, at::kByte);
+    });
+    for (const LoadRound& round : rounds) run_round(round, buffer);
     return reader_.num_blocks_read();
   }
 
  private:
-  void run_round(const LoadRound& round) {
-    at::Tensor buffer;
+  void run_round(const LoadRound& round, const at::Tensor& buffer) {
     run_agreed(world_, [&] {
-      buffer = at::empty({round.buffer_bytes}, at::kByte);
       for (const HeldBlock& held : round.held) {
         if (held.is_read) reader_.read(held.block, bytes_of(held, buffer));
       }

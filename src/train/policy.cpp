@@ -152,6 +152,7 @@ void Policy::restore(const Checkpoint& checkpoint, std::int64_t num_updates) {
   load_pieces(checkpoint, requests, mesh_.world());
   optimizer_.resume(num_updates);
   spread_masters();
+  arriving_.wait();  // a run that has nothing left to do never reads them
 }
 
 void Policy::take_initial_weights(const ModelSource& source) {

@@ -63,3 +63,11 @@ def test_stopped_and_resumed_is_never_stopped_at_any_step(scored_run, tmp_path, 
             limits = {"max_steps": max_steps, "eval_steps": 2, "num_train_epochs": 2}
             train(scored_run, tmp_path / folder, {}, max_steps, **phases, train=limits)
     assert results(tmp_path / "cut", 12) == results(tmp_path / "whole", 12)
+
+
+def test_a_run_that_is_done_ends_at_once_and_stays_as_it_is(scored_run, tmp_path):
+    parallel = {"data": 2, "zero_stage": 2}
+    train(scored_run, tmp_path / "run", parallel, 2)
+    done = results(tmp_path / "run", 2)
+    train(scored_run, tmp_path / "run", parallel, 2)
+    assert results(tmp_path / "run", 2) == done

@@ -12,7 +12,7 @@
 namespace collimate {
 
 /// Most bytes of blocks that a rank holds in a round, unless a single block has more.
-inline constexpr std::int64_t kMostRoundBytes = std::int64_t{64} * 1024 * 1024;
+inline constexpr std::int64_t kMostRoundBytes = std::int64_t{32} * 1024 * 1024;
 
 /// A block that is read.
 struct PlannedBlock {

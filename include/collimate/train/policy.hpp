@@ -58,9 +58,9 @@ class Policy {
   /// *Collective* over the data axis. What this rank saves: its pieces of weights ("model") and moments ("exp_avg",
   /// "exp_avg_sq"), which lie where they are used. Over all ranks each element is in one of them.
   [[nodiscard]] std::vector<SavedPiece> pieces();
-  /// *Collective* over the job. Takes a checkpoint that was saved after `num_updates`: this rank reads its part of the
-  /// moments and of the weights, in all of their digits; what other ranks update of the weights may still be arriving.
-  /// Throws as load_pieces: then another checkpoint may be taken, which replaces everything.
+  /// *Collective* over the job. Takes a checkpoint that was saved after `num_updates`: of moments and weights, in all
+  /// of their digits, this rank asks for what it updates, and has the rest of the weights from the other ranks. Throws
+  /// as load_pieces: then another checkpoint may be taken, which replaces everything.
   void restore(const Checkpoint& checkpoint, std::int64_t num_updates);
   /// *Local.* Takes this rank's part of initial weights, which the shard may have rounded, in all of their digits.
   void take_initial_weights(const ModelSource& source);
