@@ -39,10 +39,14 @@ class OutputFile {
   void close();
 
  private:
+  void append(std::span<const std::byte> bytes);
+  void start_write_back();
+
   std::string path_;
   std::string known_as_;
   FileDescriptor descriptor_;
   std::uint64_t num_bytes_ = 0;
+  std::uint64_t num_written_back_ = 0;  // what the disk was asked to write already
   BlockHashes hashes_;
 };
 
