@@ -1,15 +1,18 @@
-// How near a checkpoint comes to the disk: bytes a second of saving and of loading it (with every checksum, from a cold
-// cache), each beside a plain file of the same size in the same minute, since a disk's rate changes from one to the
-// next. Prints the medians of all repetitions and of the ratios within each. One more goes before and does not count:
-// on a virtual machine memory that is used for the first time, here by the page cache, can be slower than the disk.
-// save/disk may be above 1: the plain file lies in the page cache before the disk has much to do, a checkpoint keeps it
-// busy from the beginning.
+// How long training waits for a checkpoint that is written behind it, and how near a checkpoint comes to the disk:
+// bytes a second of saving and of loading it (with every checksum, from a cold cache), each beside a plain file of the
+// same size in the same minute, since a disk's rate changes from one to the next. Prints the medians of all repetitions
+// and of the ratios within each. One more goes before and does not count: on a virtual machine memory that is used for
+// the first time, here by the page cache, can be slower than the disk. The plain file goes past the page cache, by
+// 8 MiB at a time.
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +20,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
 #include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -41,11 +46,12 @@ struct Options {
   std::int64_t num_parameters = 100'000'000;
   std::string folder = fs::temp_directory_path();
   int num_repeats = 5;
-  int num_threads = 1;
+  int num_threads = 2;
 };
 
 constexpr std::int64_t kHiddenSize = 2048;
 constexpr std::size_t kPlainBytes = 8U << 20U;  // of one read or write
+constexpr std::size_t kPageBytes = 4096;
 constexpr double kMegabyte = 1e6;
 
 double seconds_of(const std::function<void()>& part) {
@@ -103,14 +109,27 @@ void forget(const fs::path& file) {
   check(::posix_fadvise(descriptor.get(), 0, 0, POSIX_FADV_DONTNEED) == 0, "its pages can be given up");
 }
 
+// Where the disk reads and writes past the page cache.
+class PlainBuffer {
+ public:
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(memory_.get()); }
+
+ private:
+  std::unique_ptr<void, decltype(&std::free)> memory_{std::aligned_alloc(kPageBytes, kPlainBytes), &std::free};
+};
+
+// Pieces are whole pages.
 double write_plain_file(const std::string& path, std::span<const SavedPiece> pieces) {
+  const PlainBuffer buffer;
   return seconds_of([&] {
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, 0666));
     for (const SavedPiece& piece : pieces) {
       const auto bytes = bytes_of(piece);
       for (std::size_t begin = 0; begin < bytes.size(); begin += kPlainBytes) {
         const auto part = bytes.subspan(begin, std::min(kPlainBytes, bytes.size() - begin));
-        check(::write(file.get(), part.data(), part.size()) == static_cast<ssize_t>(part.size()), "the disk has room");
+        std::ranges::copy(part, buffer.data());
+        check(::write(file.get(), buffer.data(), part.size()) == static_cast<ssize_t>(part.size()),
+              "the disk has room");
       }
     }
     check(::fsync(file.get()) == 0, "the file can be made durable");
@@ -118,11 +137,11 @@ double write_plain_file(const std::string& path, std::span<const SavedPiece> pie
 }
 
 double read_plain_file(const std::string& path) {
-  std::vector<std::byte> buffer(kPlainBytes);
+  const PlainBuffer buffer;
   forget(path);
   return seconds_of([&] {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    while (::read(file.get(), buffer.data(), buffer.size()) > 0) {
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT));
+    while (::read(file.get(), buffer.data(), kPlainBytes) > 0) {
     }
   });
 }
@@ -143,6 +162,34 @@ double load(const CheckpointStore& store, std::span<const SavedPiece> pieces, Co
   return seconds_of([&] { load_pieces(Checkpoint::open(store.path_of(1)), requests, world); });
 }
 
+// Products on all threads, as a step that does not touch what is saved.
+void compute_for(double seconds) {
+  constexpr std::int64_t kSize = 512;
+  const at::Tensor factor = at::ones({kSize, kSize}, at::kFloat);
+  const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds) {
+    static_cast<void>(at::mm(factor, factor));
+  }
+}
+
+// Of a save during which steps of so many seconds are made; the values change at the end of each.
+double stall(const CheckpointStore& store, std::span<const SavedPiece> pieces, double step_seconds,
+             Communicator& world) {
+  const CheckpointState state{.step = 1, .trainer_state = {}, .fingerprints = {}, .configuration = {}, .layout = {}};
+  std::optional<SaveReport> report;
+  CheckpointSaver saver(store, {.buffer_bytes = 1U << 31U, .on_commit = [&](const SaveReport& done) { report = done; }},
+                        world);
+  saver.start(state, pieces);
+  while (!report) {
+    compute_for(step_seconds);
+    const SaveProgress progress = saver.progress();
+    check(progress.failure.empty(), "the disk has room");
+    saver.release_values();
+    if (!progress.is_busy) saver.advance();
+  }
+  return report->stall_seconds;
+}
+
 double hash(std::span<const SavedPiece> pieces) {
   return seconds_of([&] {
     BlockHashes hashes;
@@ -156,7 +203,11 @@ struct Seconds {
   double plain_read = 0;
   double save = 0;
   double load = 0;
+  std::vector<double> stalls;  // [kStepsOfASave]
 };
+
+// Lengths of a step, in synchronous saves.
+constexpr std::array kStepsOfASave{0.0, 0.5, 1.0, 2.0, 4.0};
 
 Seconds measure(const fs::path& folder, std::span<const SavedPiece> pieces, Communicator& world) {
   const std::string plain = folder / "plain";
@@ -169,6 +220,11 @@ Seconds measure(const fs::path& folder, std::span<const SavedPiece> pieces, Comm
   ::sync();
   seconds.save = save(store, pieces, world);
   seconds.load = load(store, pieces, world);
+  for (const double length : kStepsOfASave) {
+    fs::remove_all(folder / "checkpoints");
+    ::sync();
+    seconds.stalls.push_back(stall(store, pieces, length * seconds.save, world));
+  }
   fs::remove_all(folder / "checkpoints");
   return seconds;
 }
@@ -188,6 +244,11 @@ void print_medians(const std::vector<Seconds>& all, double num_bytes) {
              of_all([&](const Seconds& s) { return megabytes / s.plain_read; }),
              of_all([&](const Seconds& s) { return megabytes / s.load; }),
              of_all([](const Seconds& s) { return s.plain_read / s.load; }));
+  for (std::size_t i = 0; i < kStepsOfASave.size(); ++i) {
+    fmt::print(
+        "stall  of an asynchronous save, beside the time of a synchronous one, with steps of {} such times: {:.3f}\n",
+        kStepsOfASave[i], of_all([&](const Seconds& s) { return s.stalls[i] / s.save; }));
+  }
 }
 
 void run(const Options& options) {
@@ -222,7 +283,7 @@ int main(int argc, char** argv) {
   app.add_option("--parameters", options.num_parameters, "of the model; each has 12 bytes")->check(CLI::PositiveNumber);
   app.add_option("--folder", options.folder, "on the disk that is measured")->check(CLI::ExistingDirectory);
   app.add_option("--repeats", options.num_repeats)->check(CLI::PositiveNumber);
-  app.add_option("--threads", options.num_threads, "of a load's copies; on busy cores more are far slower");
+  app.add_option("--threads", options.num_threads, "of copies and of the steps' products");
   CLI11_PARSE(app, argc, argv);
   try {
     collimate::run(options);

@@ -81,6 +81,11 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into) const {
                                offset + into.size()));
 }
 
+void InputFile::expect(std::uint64_t offset, std::uint64_t num_bytes) const noexcept {
+  static_cast<void>(::posix_fadvise(descriptor_.get(), static_cast<off_t>(offset), static_cast<off_t>(num_bytes),
+                                    POSIX_FADV_WILLNEED));
+}
+
 void MappingTraits::close(Raw raw) noexcept { static_cast<void>(::munmap(raw.address, raw.bytes)); }
 
 MappedFile::MappedFile(std::string path) : path_(std::move(path)) {

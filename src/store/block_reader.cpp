@@ -71,6 +71,12 @@ void BlockReader::read(std::int64_t block, std::span<std::byte> into) {
                                contents_of(table_.manifest(), listed.name, begin, begin + into.size())));
 }
 
+void BlockReader::expect(std::int64_t block) const {
+  if (!file_ || table_.file_of(block) != file_index_) return;
+  const std::int64_t in_file = block - table_.first_block_of(table_.manifest().files[file_index_].name);
+  file_->expect(static_cast<std::uint64_t>(in_file) * kBlockBytes, kBlockBytes);
+}
+
 void verify_blocks(const std::string& folder, const BlockTable& table) {
   std::atomic<std::int64_t> lowest = table.num_blocks();
   std::exception_ptr damage;

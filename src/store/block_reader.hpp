@@ -48,6 +48,9 @@ class BlockReader {
   /// fit its checksum its bytes and the tensors that have some of them.
   void read(std::int64_t block, std::span<std::byte> into);
 
+  /// *Local.* Says that a block will be read soon; of use where it is of the file that was read last.
+  void expect(std::int64_t block) const;
+
   [[nodiscard]] std::int64_t num_blocks_read() const noexcept { return num_blocks_read_; }
 
  private:

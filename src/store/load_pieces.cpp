@@ -52,7 +52,10 @@ class PieceLoader {
       for (const LoadRound& round : rounds) most_bytes = std::max(most_bytes, round.buffer_bytes);
       return at::empty({most_bytes}, at::kByte);
     });
-    for (const LoadRound& round : rounds) run_round(round, buffer);
+    for (std::size_t i = 0; i < rounds.size(); ++i) {
+      if (i + 1 < rounds.size()) expect(rounds[i + 1]);
+      run_round(rounds[i], buffer);
+    }
     return reader_.num_blocks_read();
   }
 
@@ -65,6 +68,13 @@ class PieceLoader {
     });
     exchange(round, buffer);
     for (const HeldBlock& held : round.held) scatter(held, buffer);
+  }
+
+  // So that the disk goes on while this round is verified and copied.
+  void expect(const LoadRound& round) {
+    for (const HeldBlock& held : round.held) {
+      if (held.is_read) reader_.expect(held.block);
+    }
   }
 
   void exchange(const LoadRound& round, const at::Tensor& buffer) {

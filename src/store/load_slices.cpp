@@ -50,6 +50,14 @@ std::span<const BlockSlice> front_run(std::span<const BlockSlice> slices) {
   return slices.first(length);
 }
 
+void gather_run(std::span<const std::byte> bytes, std::span<const BlockSlice> run, std::uint64_t element_bytes,
+                std::byte* begin) {
+  for (const BlockSlice& slice : run) {
+    std::memcpy(begin + static_cast<std::uint64_t>(slice.to - run.front().to) * element_bytes,
+                bytes.data() + slice.from, static_cast<std::uint64_t>(slice.length) * element_bytes);
+  }
+}
+
 void add_request(const std::string& path, const BlockTable& table, const LoadRequest& request, std::size_t index,
                  std::vector<BlockSlice>& slices) {
   check(request.into.numel() == request.piece.flat.length, "a request has room for its elements");
@@ -98,8 +106,8 @@ std::vector<ShardRange> blocks_of(std::span<const BlockSlice> slices) {
   return blocks;
 }
 
-// What lies side by side in the result, such as the rows of a slice of columns, is put together first: the result may
-// be on another device.
+// What lies side by side in the result, such as the rows of a slice of columns, is put together first where it must be
+// converted or brought to another device.
 void scatter_block(std::span<const std::byte> bytes, std::span<const BlockSlice> slices, const Manifest& manifest,
                    std::span<const LoadRequest> requests) {
   while (!slices.empty()) {
@@ -107,15 +115,12 @@ void scatter_block(std::span<const std::byte> bytes, std::span<const BlockSlice>
     const std::int64_t to = run.front().to;
     const LoadRequest& request = requests[run.front().request];
     const StorageDtype dtype = manifest.find(request.group, request.name)->info.dtype;
-    const std::int64_t length = run.back().to + run.back().length - to;
-    const at::Tensor values = at::empty({length}, scalar_type_of(dtype));
-    auto* const begin = static_cast<std::byte*>(values.data_ptr());
-    for (const BlockSlice& slice : run) {
-      const std::uint64_t element = element_bytes(dtype);
-      std::memcpy(begin + static_cast<std::uint64_t>(slice.to - to) * element, bytes.data() + slice.from,
-                  static_cast<std::uint64_t>(slice.length) * element);
-    }
-    request.into.narrow(0, to, length).copy_(values);
+    const at::Tensor into = request.into.narrow(0, to, run.back().to + run.back().length - to);
+    const at::ScalarType stored = scalar_type_of(dtype);
+    const bool is_as_stored = into.is_cpu() && into.scalar_type() == stored;
+    const at::Tensor values = is_as_stored ? into : at::empty(into.sizes(), stored);
+    gather_run(bytes, run, element_bytes(dtype), static_cast<std::byte*>(values.data_ptr()));
+    if (!is_as_stored) into.copy_(values);
     slices = slices.subspan(run.size());
   }
 }

@@ -48,6 +48,8 @@ class InputFile {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// Fills `into` with the bytes from `offset` on. *Local.* Throws InputError, also where the file ends before.
   void read(std::uint64_t offset, std::span<std::byte> into) const;
+  /// Says that bytes will be read soon, so that the disk may begin. *Local.* Changes nothing else.
+  void expect(std::uint64_t offset, std::uint64_t num_bytes) const noexcept;
 
  private:
   std::string path_;
