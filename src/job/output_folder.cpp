@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <system_error>
 
 #include <fcntl.h>
@@ -60,49 +61,74 @@ RunConfig load_earlier(const fs::path& directory, const fs::path& file) {
   }
 }
 
-void require_same_identity(const fs::path& directory, const std::vector<FieldDifference>& differences,
-                           std::span<const std::string> allowed) {
+/// Those of another identity that are not allowed, a line each.
+std::string forbidden(const std::vector<FieldDifference>& differences, std::span<const std::string> allowed) {
   std::string fields;
-  std::vector<std::string> unused(allowed.begin(), allowed.end());
   for (const FieldDifference& difference : differences) {
-    if (difference.role != Role::kIdentity) continue;
-    if (std::erase(unused, difference.key_path) > 0) continue;
+    if (difference.role != Role::kIdentity || std::ranges::count(allowed, difference.key_path) > 0) continue;
     fields += fmt::format("\n  {}: {} there, {} now", difference.key_path, difference.first, difference.second);
   }
-  if (!fields.empty()) {
-    refuse(directory,
-           "holds another run; expected the same values, or another directory, or --allow-change KEY for "
-           "each that is meant:" +
-               fields);
+  return fields;
+}
+
+void require_needed(std::span<const std::string> allowed, const std::vector<FieldDifference>& differences,
+                    const fs::path& directory) {
+  for (const std::string& key : allowed) {
+    const bool differs = std::ranges::any_of(differences, [&](const FieldDifference& difference) {
+      return difference.role == Role::kIdentity && difference.key_path == key;
+    });
+    if (differs) continue;
+    throw InputError(
+        fmt::format("--allow-change {}: this run has no such difference from the one in {}", key, directory.string()));
   }
-  if (unused.empty()) return;
-  throw InputError(fmt::format("--allow-change {}: this run has no such difference from the one in {}", unused.front(),
-                               directory.string()));
+}
+
+std::vector<FieldDifference> differences_from_folder(const fs::path& directory, const fs::path& file,
+                                                     const RunConfig& config, std::span<const std::string> allowed) {
+  if (!fs::exists(file)) {
+    if (fs::exists(directory) && has_content(directory, file)) {
+      refuse(directory, "is not empty and not a run; expected a run, an empty folder or none");
+    }
+    return {};
+  }
+  auto differences = compare(load_earlier(directory, file), config);
+  const std::string fields = forbidden(differences, allowed);
+  if (fields.empty()) return differences;
+  refuse(directory,
+         "holds another run; expected the same values, or another directory, or --allow-change KEY for "
+         "each that is meant:" +
+             fields);
+}
+
+std::vector<FieldDifference> differences_from_checkpoint(const EarlierConfig& earlier, const RunConfig& config,
+                                                         std::span<const std::string> allowed) {
+  auto differences = compare(load_run_config(earlier.text, earlier.place), config);
+  const std::string fields = forbidden(differences, allowed);
+  if (fields.empty()) return differences;
+  throw InputError(
+      fmt::format("--resume {}: is of another run; expected the same values, or --allow-change KEY for each that is "
+                  "meant:{}",
+                  earlier.place, fields));
 }
 
 }  // namespace
 
-OutputFolder OutputFolder::inspect(const RunConfig& config, std::span<const std::string> allowed) {
+OutputFolder OutputFolder::inspect(const RunConfig& config, const Continuation& continuation) {
   OutputFolder folder(with_absolute_paths(config));
   require_writable_folder(folder.path());
   require_writable_folder(folder.checkpoints());
-  if (!fs::exists(folder.path())) {
-    require_same_identity(folder.path(), {}, allowed);
-    return folder;
+  folder.is_continued_ = fs::exists(folder.config_file());
+  auto differences = differences_from_folder(folder.path(), folder.config_file(), folder.config_, continuation.allowed);
+  if (continuation.resumed_from) {
+    std::ranges::copy_if(differences_from_checkpoint(*continuation.resumed_from, folder.config_, continuation.allowed),
+                         std::back_inserter(differences), [&](const FieldDifference& difference) {
+                           return std::ranges::count(differences, difference) == 0;
+                         });
   }
-  if (!fs::exists(folder.config_file())) {
-    if (has_content(folder.path(), folder.config_file())) {
-      refuse(folder.path(), "is not empty and not a run; expected a run, an empty folder or none");
-    }
-    return folder;
-  }
-  const auto differences = compare(load_earlier(folder.path(), folder.config_file()), folder.config_);
-  require_same_identity(folder.path(), differences, allowed);
-  folder.is_continued_ = true;
-  for (const FieldDifference& difference : differences) {
-    const bool is_told = difference.role == Role::kSchedule || difference.role == Role::kIdentity;
-    if (is_told) folder.changes_.push_back(difference);
-  }
+  require_needed(continuation.allowed, differences, folder.path());
+  std::ranges::copy_if(differences, std::back_inserter(folder.changes_), [](const FieldDifference& difference) {
+    return difference.role == Role::kSchedule || difference.role == Role::kIdentity;
+  });
   return folder;
 }
 

@@ -10,7 +10,6 @@ namespace collimate {
 namespace {
 
 constexpr const char* kResumeAuto = "auto";
-constexpr const char* kResumeNever = "never";
 
 // Warns of what was passed over.
 Checkpoint accept(FoundCheckpoint found, Communicator& world, const Log& log) {
@@ -48,21 +47,25 @@ void require_none(const OutputFolder& output, const CheckpointStore& store) {
 
 }  // namespace
 
+std::optional<EarlierConfig> configuration_of(const ResumeOption& option, Communicator& world) {
+  if (!option.is_path()) return std::nullopt;
+  const Checkpoint given = open_agreed(option.text, world);
+  return EarlierConfig{.place = given.path(), .text = given.state().configuration};
+}
+
 std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
                                                   const CheckpointStore& store, Communicator& world, const Log& log) {
+  if (option.is_path()) return open_agreed(option.text, world);
   if (option.text == kResumeAuto) return find_newest(store, world, log);
-  if (option.text == kResumeNever) {
-    run_agreed(world, [&] {
-      if (world.rank() == 0) require_none(output, store);
-    });
-    return std::nullopt;
-  }
-  return open_agreed(option.text, world);
+  run_agreed(world, [&] {
+    if (world.rank() == 0) require_none(output, store);
+  });
+  return std::nullopt;
 }
 
 Checkpoint load_resumed_checkpoint(const ResumeOption& option, const CheckpointStore& store, Communicator& world,
                                    const Log& log, const std::function<void(const Checkpoint&)>& load) {
-  if (option.text == kResumeAuto) return accept(store.load_newest(world, load), world, log);
+  if (!option.is_path()) return accept(store.load_newest(world, load), world, log);
   Checkpoint given = open_agreed(option.text, world);
   load(given);
   return given;

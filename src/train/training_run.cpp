@@ -101,7 +101,10 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
 
 bool TrainingRun::lock_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
-  output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_, request.allowed_changes); });
+  const auto resumed_from = configuration_of(request.resume, world);
+  output_ = make_agreed(world, [&] {
+    return OutputFolder::inspect(config_, {.allowed = request.allowed_changes, .resumed_from = resumed_from});
+  });
   const std::optional<Checkpoint> found =
       find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {

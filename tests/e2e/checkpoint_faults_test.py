@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from checkpoints import tensor_bytes
-from jobs import BINARY, REPOSITORY, collimate, in_private_mount, refuse, step_metrics, succeed, without_timing
+from jobs import BINARY, REPOSITORY, collimate, in_private_mount, refuse, running, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE, make_llama
 from pairs import random_pairs, write_preferences
 
@@ -240,3 +241,46 @@ def test_where_none_is_whole_nothing_starts_anew(saved_run):
     done = collimate("train", saved_run.config())
     assert done.returncode == 1 and "none of the 3 checkpoints verifies" in done.stderr, done.stderr
     assert contents(saved_run.output / "checkpoints") == before
+
+
+def test_a_checkpoint_of_another_identity_is_refused_by_each_field(saved_run, tmp_path):
+    succeed("train", saved_run.config())
+    checkpoint, elsewhere = step_folder(saved_run, 4), tmp_path / "elsewhere"
+    config = saved_run.config(objective={"beta": 0.5}, output={"directory": str(elsewhere)})
+    refuse("train", config, "--resume", checkpoint, says=[str(checkpoint), "objective.beta: 0.1 there, 0.5 now", "--allow-change"])
+    assert not elsewhere.exists()
+    done = succeed("train", config, "--resume", checkpoint, "--allow-change", "objective.beta")
+    assert "changed since: objective.beta" in done.stderr and "after step 4" in done.stderr
+    assert [line["step"] for line in step_metrics(elsewhere)] == [5, 6]
+
+
+def test_a_rank_that_is_slow_is_waited_for(scored_run):
+    """One of two ranks stands still, time and again, while every step is saved behind the next one."""
+    scored_run.sections["train"] = {"max_steps": 150, "num_train_epochs": 100, "eval_steps": 1000}
+    scored_run.sections["checkpoint"] = {"save_steps": 1, "save_total_limit": 1000, "buffer_bytes": 0}
+    whole, slow = (scored_run.output.with_name(name) for name in ("whole", "slow"))
+
+    def config_of(folder):
+        return scored_run.config(parallel={"data": 2}, output={"directory": str(folder)})
+
+    succeed("train", config_of(whole), ranks=2)
+    config = config_of(slow)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    command = [REPOSITORY / "launch" / "mpirun", "-n", "2", BINARY, "train", config]
+    job = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, env=environment)
+    num_stops = 0
+    while job.poll() is None and num_stops < 8:
+        time.sleep(0.3)
+        own = running(BINARY, "train", config)
+        if len(own) < 2 or not list(slow.glob("checkpoints/step_*")):
+            continue
+        os.kill(own[num_stops % 2], signal.SIGSTOP)
+        time.sleep(0.2)
+        os.kill(own[num_stops % 2], signal.SIGCONT)
+        num_stops += 1
+    assert job.wait(timeout=60) == 0, job.stderr.read()
+    assert num_stops > 2
+    assert without_timing(step_metrics(slow)) == without_timing(step_metrics(whole))
+    for step in range(1, 151):
+        folder = f"checkpoints/step_{step:08}"
+        assert tensor_bytes(slow / folder) == tensor_bytes(whole / folder), folder

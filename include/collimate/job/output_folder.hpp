@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,14 +14,26 @@
 
 namespace collimate {
 
+/// A configuration that an earlier part of a run has left, and where.
+struct EarlierConfig {
+  std::string place;
+  std::string text;
+};
+
+/// What a run goes on from.
+struct Continuation {
+  std::span<const std::string> allowed = {};       ///< fields of identity that may differ: "objective.beta"
+  std::optional<EarlierConfig> resumed_from = {};  ///< of a checkpoint that was named
+};
+
 /// The folder of one run. *Local*: used by one rank, the others only ask it for paths.
 class OutputFolder {
  public:
   /// Finds out, without writing anything, whether the run may use output.directory. Throws InputError when it is no
-  /// folder or cannot be written, has content but is no run, or is a run with another identity (every differing field
-  /// is named with both values), unless the field is one of `allowed`, key paths as "objective.beta"; also where one of
-  /// those is no field of identity that differs.
-  static OutputFolder inspect(const RunConfig& config, std::span<const std::string> allowed = {});
+  /// folder or cannot be written, has content but is no run, or where folder or checkpoint are of a run with another
+  /// identity (every differing field is named with both values), unless that is allowed; also where a field is allowed
+  /// that does not differ.
+  static OutputFolder inspect(const RunConfig& config, const Continuation& continuation = {});
 
   /// Creates the folder if need be, and keeps other runs out of it until this object is gone. *Local.* Throws
   /// InputError when it cannot be written, or when another run is in it, which it names.

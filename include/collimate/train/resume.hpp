@@ -16,7 +16,13 @@ namespace collimate {
 /// The option as given: "auto", "never" or a checkpoint folder.
 struct ResumeOption {
   std::string text = "auto";
+
+  [[nodiscard]] bool is_path() const { return text != "auto" && text != "never"; }
 };
+
+/// *Collective.* The configuration of the checkpoint that was named, if one was. Throws AgreedError where it cannot be
+/// opened.
+std::optional<EarlierConfig> configuration_of(const ResumeOption& option, Communicator& world);
 
 /// *Collective.* The checkpoint that a run is to go on from, opened, not read; nothing for a fresh run.
 ///

@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
@@ -118,6 +119,19 @@ TEST_F(OutputFolderTest, a_run_of_another_identity_is_refused_with_every_field) 
                  "that is meant:\n"
                  "  objective.beta: 0.1 there, 0.2 now\n"
                  "  train.seed: 17 there, 18 now");
+}
+
+TEST_F(OutputFolderTest, a_checkpoint_of_another_identity_is_refused_unless_that_is_allowed) {
+  const EarlierConfig earlier{.place = "elsewhere/step_00000007",
+                              .text = dump_canonical(config({"objective.beta=0.2", "train.max_steps=3"}))};
+  EXPECT_THAT([&] { OutputFolder::inspect(config(), {.resumed_from = earlier}); },
+              throws<InputError>(HasSubstr("--resume elsewhere/step_00000007: is of another run; expected the same "
+                                           "values, or --allow-change KEY for each that is meant:\n"
+                                           "  objective.beta: 0.2 there, 0.1 now")));
+  const std::vector<std::string> beta{"objective.beta"};
+  const auto changes = OutputFolder::inspect(config(), {.allowed = beta, .resumed_from = earlier}).changes();
+  EXPECT_THAT(changes, ElementsAre(FieldDifference{"objective.beta", Role::kIdentity, "0.2", "0.1"},
+                                   FieldDifference{"train.max_steps", Role::kSchedule, "3", "-1"}));
 }
 
 TEST_F(OutputFolderTest, a_folder_of_something_else_is_refused) {
