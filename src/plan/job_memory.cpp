@@ -11,6 +11,7 @@
 #include "collimate/optim/shard_plan.hpp"
 #include "collimate/plan/peak_probe.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
+#include "collimate/store/load_plan.hpp"
 
 namespace collimate {
 
@@ -38,6 +39,14 @@ std::int64_t largest_tensor(const ModelSpec& spec) {
   return elements;
 }
 
+// Of a checkpoint that a run goes on from, what is on its way at a time.
+std::int64_t round_bytes(const ModelSpec& spec, std::int64_t element_bytes) {
+  constexpr std::int64_t kNumGroups = 3;  // weights and both moments
+  std::int64_t elements = 0;
+  for (const LogicalTensor& tensor : logical_tensors(spec)) elements += tensor.num_elements();
+  return std::min(kMostRoundBytes, kNumGroups * elements * element_bytes);
+}
+
 }  // namespace
 
 RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const MeshShape& shape, int world_rank,
@@ -60,6 +69,7 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
   const std::int64_t states = state_bytes(memory.step);
   memory.loading = std::max({2 * weights, weights + whole_tensor, states + peak_probe_bytes(element_bytes)});
   if (element_bytes < sum_bytes) memory.loading = std::max(memory.loading, states + whole_tensor);
+  memory.loading = std::max(memory.loading, states + round_bytes(spec, sum_bytes));
   const CheckpointConfig& saving = config.checkpoint;
   const bool copies_count = saving.asynchronous && config.runtime.device == DeviceType::kCpu;
   if (copies_count) memory.copies = std::min(saving.buffer_bytes, saved_bytes(inputs));

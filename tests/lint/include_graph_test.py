@@ -25,7 +25,7 @@ EDGES: dict[str, set[str]] = {
     "optim": {"config", "comm", "mesh", "model"},
     "store": {"config", "comm", "mesh", "model", "io", "data", "optim"},
     "job": {"config", "io" + PURE} | {module + CONFIG for module in MODULES},
-    "plan": {"config", "job"} | {module + PURE for module in ("mesh", "comm", "model", "data", "nn", "pipeline", "optim")},
+    "plan": {"config", "job"} | {module + PURE for module in ("mesh", "comm", "model", "data", "nn", "pipeline", "optim", "store")},
     "engine": set(MODULES) - {"engine", "train"},
     "train": set(MODULES) - {"train"},
     "app": set(MODULES),
