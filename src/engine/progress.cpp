@@ -66,11 +66,11 @@ void Progress::on_evaluation(const EvaluationReport& report) {
 }
 
 void Progress::on_checkpoint(const SaveReport& report) {
-  std::string waited = fmt::format("training waited {:.2f} s for it", report.stall_seconds);
+  std::string waited = fmt::format("training waited {:.3f} s for it", report.stall_seconds);
   if (report.awaited_bytes > 0) {
     waited += fmt::format(", since checkpoint.buffer_bytes does not hold {} bytes more", report.awaited_bytes);
   }
-  show(fmt::format("checkpoint of step {} in {:.2f} s, {}", report.step, report.seconds, waited), true);
+  show(fmt::format("checkpoint of step {} in {:.3f} s, {}", report.step, report.seconds, waited), true);
 }
 
 void Progress::show(const std::string& line, bool keep) {

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from checkpoints import load_weights, tensor_bytes
-from jobs import step_metrics, succeed, without_timing
+from jobs import refuse, step_metrics, succeed, without_timing
 from transformers import AutoModelForCausalLM
 
 LAYOUTS = [{}, {"data": 2, "zero_stage": 2}, {"tensor": 2}, {"pipeline": 2, "schedule": "zb_h1"}]
@@ -70,3 +70,25 @@ def test_any_dtype_is_exported_from_the_master_weights(narrow_run, tmp_path, dty
         assert tensor.dtype == getattr(torch, dtype)
         if name in masters:
             assert torch.equal(tensor, masters[name].to(tensor.dtype)), name
+
+
+@pytest.mark.parametrize(("first", "second"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_a_run_goes_on_in_another_precision_from_the_same_master_weights(run, tmp_path, first, second):
+    def config_of(dtype, folder, **changes):
+        return run.config(model={"dtype": dtype}, reference={"dtype": "float32"}, output={"directory": str(tmp_path / folder)}, **changes)
+
+    succeed("reference", config_of(first, "whole"))
+    succeed("train", config_of(first, "whole", train={"max_steps": 3}))
+    succeed("train", config_of(first, "cut", train={"max_steps": 2}))
+    # An update that is too small for any weight: what is saved again is what was loaded.
+    still = {"learning_rate": 1e-30, "lr_scheduler_type": "constant", "warmup_steps": 0}
+    changed = config_of(second, "cut", train={"max_steps": 3}, optimizer=still, parallel={"data": 2})
+    refuse("train", changed, ranks=2, says=f"model.dtype: {first} there, {second} now")
+    succeed("train", changed, "--allow-change", "model.dtype", ranks=2)
+    before, after = (load_weights(tmp_path / f"cut/checkpoints/step_{step:08}") for step in (2, 3))
+    for name, tensor in before.items():
+        assert tensor.dtype == after[name].dtype == torch.float32
+        assert torch.equal(tensor, after[name]), name
+    assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in before.values())
+    whole, cut = (step_metrics(tmp_path / folder) for folder in ("whole", "cut"))
+    assert [line["num_tokens"] for line in cut] == [line["num_tokens"] for line in whole]
