@@ -64,6 +64,17 @@ def test_a_resumed_run_remembers_what_was_best(scored_run):
     assert best_step(scored_run) == min(lines, key=lambda line: line["eval_loss"])["step"]
 
 
+def test_a_kill_before_the_pointer_moved_is_made_good(scored_run):
+    config = scored_run.config(train={"eval_steps": 1, "max_steps": 4}, optimizer=RESTLESS)
+    succeed("train", config)
+    best, pointer = best_step(scored_run), scored_run.output / "checkpoints/best"
+    other = next(step for step in steps_of(scored_run) if step != best)
+    pointer.unlink()
+    pointer.symlink_to(f"step_{other:08}")
+    succeed("train", config)
+    assert best_step(scored_run) == best
+
+
 def test_every_so_many_steps_are_kept(scored_run):
     changes = {"data": {"eval": []}, "train": {"max_steps": 9}}
     succeed("train", scored_run.config(**changes, checkpoint={"save_steps": 1, "save_total_limit": 2, "keep_every": 3}))

@@ -99,6 +99,20 @@ TEST_F(CheckpointStoreTest, leaves_nothing_of_what_it_deletes) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // the step and `latest`
 }
 
+TEST_F(CheckpointStoreTest, removes_what_killed_writers_have_staged_and_nothing_else) {
+  save(1);
+  for (const char* staged : {"/.step_00000002.staged-1-0/piece", "/.step_00000001.staged-deleted/piece"}) {
+    fs::create_directories(folder_ + staged);
+  }
+  // The only one of its step, perhaps, and what is not ours.
+  for (const char* kept : {"/.step_00000003.replaced-1-0", "/.thesis.staged-1-0", "/step_00000004.staged-1"}) {
+    fs::create_directories(folder_ + kept);
+  }
+  store().remove_staged();
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2 + 3);
+  CheckpointStore(folder_ + "/absent", 1).remove_staged();
+}
+
 TEST_F(CheckpointStoreTest, passes_over_damaged_ones_with_reasons) {
   save(1);
   save(2);
