@@ -1,4 +1,4 @@
-# Registration of tests. Every test has a label (unit, mpi, parity, e2e, tools, lint) and a time-out. The target unit_tests
+# Registration of tests. Every test has a label (unit, mpi, parity, e2e, slurm, tools, lint) and a time-out. The target unit_tests
 # is all unit test binaries, which are no part of a default build: launch/test makes and runs them once, in the sanitizer build.
 find_package(GTest REQUIRED)
 add_custom_target(unit_tests)
