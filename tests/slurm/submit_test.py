@@ -118,7 +118,7 @@ commit() {{ mkdir -p "{output}/checkpoints/step_0000000$start" && touch "{output
 case $action in
   save) commit ;;
   kill) commit; kill -9 $$ ;;
-  wait) trap 'commit; exit 75' TERM; touch '{folder}/waits'; for i in {{1..300}}; do sleep 0.1; done ;;
+  wait) trap 'commit; exit 75' TERM; touch '{folder}/waits'; for i in {{1..1200}}; do sleep 0.1; done ;;
   deaf) commit; trap '' USR1; trap 'sleep 1' TERM; for i in {{1..1200}}; do sleep 0.1; done ;;
 esac
 exit $code
@@ -185,7 +185,9 @@ def jobs(cluster, inputs, tmp_path_factory):
 
 def test_a_run_on_four_nodes_is_trained_to_its_end(cluster, write_run, tmp_path):
     config, output = write_run("line")
-    done = cluster.run(SUBMIT, config.name, *ALLOCATION, "--program", BINARY, "--time=5", cwd=tmp_path)
+    elsewhere = tmp_path / "a folder"
+    elsewhere.mkdir()
+    done = cluster.run(SUBMIT, "../line.yaml", *ALLOCATION, "--program", BINARY, "--time=5", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     job = done.stdout.split()[1]
     log = Path(f"{output}.slurm/line-{job}.log")
