@@ -41,10 +41,7 @@ std::int64_t largest_tensor(const ModelSpec& spec) {
 
 // Of a checkpoint that a run goes on from, what is on its way at a time.
 std::int64_t round_bytes(const ModelSpec& spec, std::int64_t element_bytes) {
-  constexpr std::int64_t kNumGroups = 3;  // weights and both moments
-  std::int64_t elements = 0;
-  for (const LogicalTensor& tensor : logical_tensors(spec)) elements += tensor.num_elements();
-  return std::min(kMostRoundBytes, kNumGroups * elements * element_bytes);
+  return std::min(kMostRoundBytes, kNumSavedGroups * num_parameters(spec) * element_bytes);
 }
 
 }  // namespace

@@ -136,8 +136,7 @@ std::int64_t saved_bytes(const MemoryInputs& inputs) {
   const DataRank rank{.zero_stage = inputs.parallel.zero_stage, .dp_rank = inputs.place.dp_rank};
   std::int64_t elements = 0;
   for (std::size_t i = 0; i < tensors.size(); ++i) elements += saved_run(plan, i, tensors[i], rank).in_part.length;
-  constexpr std::int64_t kNumGroups = 3;  // weights and both moments
-  return kNumGroups * elements * sum_element_bytes(inputs.element_bytes);
+  return kNumSavedGroups * elements * sum_element_bytes(inputs.element_bytes);
 }
 
 MemoryUse step_memory(const MemoryInputs& inputs, std::span<const StreamSize> microbatches) {

@@ -1,12 +1,12 @@
 #include "collimate/store/checkpoint_saver.hpp"
 
-#include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
@@ -136,14 +136,13 @@ void CheckpointSaver::start_commit() {
 // By now all pieces are written, so that no update waits any more.
 void CheckpointSaver::agree_on_report() {
   SaveReport& report = save_->report;
-  const std::string own = fmt::format("{} {} {}", report.stall_seconds, report.copied_bytes, report.awaited_bytes);
-  for (const std::string& text : world_.all_gather_bytes(own)) {
-    SaveReport other;
-    std::istringstream(text) >> other.stall_seconds >> other.copied_bytes >> other.awaited_bytes;
-    report.stall_seconds = std::max(report.stall_seconds, other.stall_seconds);
-    report.copied_bytes = std::max(report.copied_bytes, other.copied_bytes);
-    report.awaited_bytes = std::max(report.awaited_bytes, other.awaited_bytes);
-  }
+  std::array most{report.stall_seconds, static_cast<double>(report.copied_bytes),
+                  static_cast<double>(report.awaited_bytes)};
+  at::Tensor view = at::from_blob(most.data(), {static_cast<std::int64_t>(most.size())}, at::kDouble);
+  world_.all_reduce(view, ReduceOp::kMax);
+  report.stall_seconds = most[0];
+  report.copied_bytes = static_cast<std::uint64_t>(most[1]);
+  report.awaited_bytes = static_cast<std::uint64_t>(most[2]);
 }
 
 void CheckpointSaver::end() {

@@ -47,15 +47,13 @@ void require_none(const OutputFolder& output, const CheckpointStore& store) {
 
 }  // namespace
 
-std::optional<EarlierConfig> configuration_of(const ResumeOption& option, Communicator& world) {
+std::optional<Checkpoint> open_named_checkpoint(const ResumeOption& option, Communicator& world) {
   if (!option.is_path()) return std::nullopt;
-  const Checkpoint given = open_agreed(option.text, world);
-  return EarlierConfig{.place = given.path(), .text = given.state().configuration};
+  return open_agreed(option.text, world);
 }
 
-std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
-                                                  const CheckpointStore& store, Communicator& world, const Log& log) {
-  if (option.is_path()) return open_agreed(option.text, world);
+std::optional<Checkpoint> find_own_checkpoint(const ResumeOption& option, const OutputFolder& output,
+                                              const CheckpointStore& store, Communicator& world, const Log& log) {
   if (option.text == kResumeAuto) return find_newest(store, world, log);
   run_agreed(world, [&] {
     if (world.rank() == 0) require_none(output, store);

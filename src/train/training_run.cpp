@@ -101,12 +101,11 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
 
 bool TrainingRun::lock_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
-  const auto resumed_from = configuration_of(request.resume, world);
-  output_ = make_agreed(world, [&] {
-    return OutputFolder::inspect(config_, {.allowed = request.allowed_changes, .resumed_from = resumed_from});
-  });
-  const std::optional<Checkpoint> found =
-      find_resumed_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
+  std::optional<Checkpoint> found = open_named_checkpoint(request.resume, world);
+  Continuation continuation{.allowed = request.allowed_changes};
+  if (found) continuation.resumed_from = {.place = found->path(), .text = found->state().configuration};
+  output_ = make_agreed(world, [&] { return OutputFolder::inspect(config_, continuation); });
+  if (!found) found = find_own_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
     if (found) require_same_fingerprints(*found, fingerprints());
     if (world.rank() == 0) output_->lock();

@@ -34,6 +34,9 @@ std::int64_t offloaded_weight_bytes(const MemoryInputs& inputs);
 /// as `largest`: scoring and evaluation. *Local.*
 MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest);
 
+/// Numbers that a checkpoint has for each parameter: the weight and both moments.
+inline constexpr std::int64_t kNumSavedGroups = 3;
+
 /// Bytes that a rank writes of a checkpoint. *Local.*
 std::int64_t saved_bytes(const MemoryInputs& inputs);
 

@@ -20,17 +20,16 @@ struct ResumeOption {
   [[nodiscard]] bool is_path() const { return text != "auto" && text != "never"; }
 };
 
-/// *Collective.* The configuration of the checkpoint that was named, if one was. Throws AgreedError where it cannot be
-/// opened.
-std::optional<EarlierConfig> configuration_of(const ResumeOption& option, Communicator& world);
+/// *Collective.* The checkpoint that was named, if one was: opened, not read. Throws AgreedError where it cannot be.
+std::optional<Checkpoint> open_named_checkpoint(const ResumeOption& option, Communicator& world);
 
-/// *Collective.* The checkpoint that a run is to go on from, opened, not read; nothing for a fresh run.
+/// *Collective.* Where none was named, the one of its own folder that a run is to go on from: opened, not read; nothing
+/// for a fresh run.
 ///
 /// auto: the newest of the store's; fresh only where there is none at all; Error when there are some and none can be
-/// opened. never: fresh; InputError when the folder has checkpoints, which would be mixed up with the new run's. A
-/// path: that one.
-std::optional<Checkpoint> find_resumed_checkpoint(const ResumeOption& option, const OutputFolder& output,
-                                                  const CheckpointStore& store, Communicator& world, const Log& log);
+/// opened. never: fresh; InputError when the folder has checkpoints, which would be mixed up with the new run's.
+std::optional<Checkpoint> find_own_checkpoint(const ResumeOption& option, const OutputFolder& output,
+                                              const CheckpointStore& store, Communicator& world, const Log& log);
 
 /// *Collective.* Where a checkpoint was found: calls `load` with it, which is collective and throws AgreedError where
 /// it is damaged. With auto an older one is then loaded over it, after a warning; Error when none is left. Returns the
