@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from checkpoints import tensor_bytes
-from jobs import BINARY, REPOSITORY, collimate, in_private_mount, refuse, running, step_metrics, succeed, without_timing
+from jobs import BINARY, REPOSITORY, collimate, in_private_mount, refuse, running, start, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE, make_llama
 from pairs import random_pairs, write_preferences
 
@@ -221,7 +220,7 @@ def test_a_second_run_in_the_same_folder_ends_at_once_and_does_not_disturb_the_f
     whole = saved_run.config(output={"directory": str(tmp_path / "whole")})
     succeed("train", whole)
     config = saved_run.config()
-    first = subprocess.Popen([BINARY, "train", config], stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    first = start("train", config)
     while not step_folder(saved_run, 20).exists():
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.005)
@@ -265,9 +264,7 @@ def test_a_rank_that_is_slow_is_waited_for(scored_run):
 
     succeed("train", config_of(whole), ranks=2)
     config = config_of(slow)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    command = [REPOSITORY / "launch" / "mpirun", "-n", "2", BINARY, "train", config]
-    job = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, env=environment)
+    job = start("train", config, ranks=2)
     num_stops = 0
     while job.poll() is None and num_stops < 8:
         time.sleep(0.3)

@@ -2,14 +2,12 @@
 
 import json
 import math
-import os
 import signal
-import subprocess
 import time
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, read_metrics, refuse, step_metrics, succeed, without_timing
+from jobs import read_metrics, refuse, start, step_metrics, succeed, without_timing
 
 NUM_STEPS = 24
 # The loss on held-out pairs falls, rises, falls and rises again, by the numbers of this very run.
@@ -95,8 +93,7 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(restless_run, tmp_p
     rule = {"patience": 6}
     succeed("train", config_of(restless_run, tmp_path / "whole", rule, parallel={"data": ranks}), ranks=ranks)
     config = config_of(restless_run, tmp_path / "cut", rule, parallel={"data": ranks})
-    launcher = ["launch/mpirun", "-n", str(ranks)] if ranks > 1 else []
-    interrupt_after(num_lines, [*launcher, BINARY, "train", config], tmp_path / "cut")
+    interrupt_after(num_lines, start("train", config, ranks=ranks), tmp_path / "cut")
     done = succeed("train", config, ranks=ranks)
     assert "stopped early after step 15 of" in done.stderr
     assert without_timing(read_metrics(tmp_path / "cut")) == without_timing(read_metrics(tmp_path / "whole"))
@@ -107,10 +104,8 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(restless_run, tmp_p
         assert load_checkpoint(cut)[0]["trainer_state"] == load_checkpoint(whole)[0]["trainer_state"]
 
 
-def interrupt_after(num_lines, command, folder):
+def interrupt_after(num_lines, job, folder):
     """Interrupts a training once its metrics have that many lines, and before it has ended."""
-    job = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, cwd=BINARY.parents[3],
-                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     metrics = folder / "metrics.jsonl"
     while not metrics.exists() or metrics.read_text().count("\n") < num_lines:
         assert job.poll() is None, job.stderr.read()

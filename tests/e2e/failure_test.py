@@ -3,14 +3,13 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import h5py
 import pytest
 from checkpoints import tensor_bytes
-from jobs import BINARY, REPOSITORY, collimate, read_metrics, refuse, running, step_metrics, succeed, without_timing
+from jobs import BINARY, collimate, read_metrics, refuse, running, start, step_metrics, succeed, without_timing
 from pairs import read_pairs
 from safetensors.torch import load_file, save_file
 
@@ -65,12 +64,7 @@ def test_weights_that_changed_after_scoring_are_noticed_at_step_0(scored_run):
 
 def test_a_killed_rank_ends_the_job_and_the_run_goes_on_from_its_checkpoint(scored_run):
     config = scored_run.config(train={"num_train_epochs": 200}, checkpoint={"save_steps": 5})
-    job = subprocess.Popen(
-        [REPOSITORY / "launch" / "mpirun", "-n", "2", BINARY, "train", config],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    job = start("train", config, ranks=2)
     latest = Path(scored_run.output) / "checkpoints" / "latest"
     deadline = time.monotonic() + 60
     while not latest.exists():

@@ -3,12 +3,11 @@
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, REPOSITORY, running, step_metrics, succeed, without_timing
+from jobs import BINARY, running, start, step_metrics, succeed, without_timing
 
 NUM_KILLS = 20
 NUM_STEPS = 300
@@ -28,14 +27,6 @@ def config_of(run, ranks, folder):
     return run.config(parallel={"data": ranks}, output={"directory": str(folder)})
 
 
-def start(config, ranks):
-    command = [BINARY, "train", config]
-    if ranks > 1:
-        command = [REPOSITORY / "launch" / "mpirun", "-n", str(ranks), *command]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-
-
 def newest(checkpoints):
     steps = sorted(checkpoints.glob("step_*")) if checkpoints.exists() else []
     return steps[-1] if steps else None
@@ -44,7 +35,7 @@ def newest(checkpoints):
 def kill_somewhere(config, ranks, checkpoints, moments):
     """Kills one rank some steps after the run has gone on; whether it hit one."""
     before = newest(checkpoints)
-    job = start(config, ranks)
+    job = start("train", config, ranks=ranks)
     deadline = time.monotonic() + 60
     while job.poll() is None and newest(checkpoints) == before and time.monotonic() < deadline:
         time.sleep(0.002)

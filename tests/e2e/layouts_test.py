@@ -1,16 +1,14 @@
 """The program at other layouts: the same numbers, checkpoints that fit them all, and degrees that do not fit."""
 
 import json
-import os
 import signal
-import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 
 import h5py
 import pytest
 from checkpoints import load_weights
-from jobs import BINARY, TIMING, REPOSITORY, read_metrics, refuse, running, step_metrics, succeed
+from jobs import BINARY, TIMING, read_metrics, refuse, running, start, step_metrics, succeed
 from model_folders import make_llama
 from safetensors.torch import load_file
 
@@ -125,8 +123,7 @@ def test_ctrl_c_stops_all_ranks_after_a_step_and_the_run_goes_on(exact_run, tmp_
     config = exact_run.config(
         parallel=LAYOUTS["pipeline_tensor"], output={"directory": str(cut)}, train={"num_train_epochs": 3}
     )
-    job = subprocess.Popen([REPOSITORY / "launch/mpirun", "-n", "4", BINARY, "train", config], stderr=subprocess.PIPE,
-                           text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    job = start("train", config, ranks=4)
     while not (cut / "metrics.jsonl").exists() or not step_metrics(cut):
         assert job.poll() is None, job.stderr.read()
         time.sleep(0.01)

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import signal
-import subprocess
 import time
 
 import h5py
@@ -12,7 +10,7 @@ import pytest
 import torch
 from checkpoints import tensor_bytes
 from dpo_loop import read_rows, response_logp
-from jobs import BINARY, TIMING, collimate, read_metrics, step_metrics, succeed, without_timing
+from jobs import TIMING, collimate, read_metrics, start, step_metrics, succeed, without_timing
 from transformers import AutoModelForCausalLM
 
 
@@ -124,7 +122,7 @@ def test_stopped_and_resumed_equals_never_stopped(scored_run, tmp_path):
     whole = scored_run.config(train={"num_train_epochs": 3}, output={"directory": str(tmp_path / "whole")})
     succeed("train", whole)
     cut = scored_run.config(train={"num_train_epochs": 3}, output={"directory": str(tmp_path / "cut")})
-    process = subprocess.Popen([BINARY, "train", cut], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    process = start("train", cut)
     metrics = tmp_path / "cut" / "metrics.jsonl"
     while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
         assert process.poll() is None, process.stderr.read()

@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 import h5py
@@ -15,7 +14,7 @@ import numpy
 import pytest
 import torch
 from dpo_loop import token_logps
-from jobs import BINARY, collimate, refuse, running, step_metrics, succeed
+from jobs import BINARY, collimate, refuse, running, start, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import pair_id, random_pairs, write_preferences
 from transformers import AutoModelForCausalLM
@@ -48,15 +47,10 @@ def lock_file(run):
     return run.store.with_name(run.store.name + ".lock")
 
 
-def start(run, ranks):
+def start_scoring(run, ranks):
     """The command in the background; what a rank of it is called by."""
     config = run.config(parallel={"data": ranks})
-    command = [BINARY, "reference", config]
-    if ranks > 1:
-        command = [BINARY.parents[3] / "launch" / "mpirun", "-n", str(ranks), *command]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return config, subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                    env=environment)  # fmt: skip
+    return config, start("reference", config, ranks=ranks)
 
 
 def rows_of(store):
@@ -147,7 +141,7 @@ def test_a_job_that_is_killed_at_any_moment_goes_on_where_it_was(wide_run, expec
     num_before = 0
     num_hits = 0
     for _ in range(NUM_KILLS // 2):
-        config, job = start(wide_run, ranks)
+        config, job = start_scoring(wide_run, ranks)
         # Somewhere between the first new block and, at the latest, the end.
         wanted = num_before + moments.randrange(1, 9)
         deadline = time.monotonic() + 60
@@ -183,7 +177,7 @@ def test_what_a_killed_job_left_of_the_store_goes(wide_run, expected):
 
 
 def test_a_block_that_is_damaged_is_scored_again(wide_run, expected):
-    config, job = start(wide_run, 1)
+    config, job = start_scoring(wide_run, 1)
     while job.poll() is None and num_parts(wide_run) < 5:
         time.sleep(0.001)
     job.kill()
@@ -201,7 +195,7 @@ def test_a_block_that_is_damaged_is_scored_again(wide_run, expected):
 
 
 def test_blocks_of_other_weights_are_not_taken(wide_run, expected, tmp_path):
-    config, job = start(wide_run, 1)
+    config, job = start_scoring(wide_run, 1)
     while job.poll() is None and num_parts(wide_run) < 5:
         time.sleep(0.001)
     job.kill()

@@ -10,19 +10,33 @@ BINARY = Path(os.environ["COLLIMATE_BUILD"]) / "bin" / "collimate"
 TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 
 
-def collimate(*arguments, ranks=1, threads=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
-    """Runs the command on `ranks` ranks of `threads` threads each; the caller looks at the exit code."""
+def environment_of(threads: int) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def command_of(*arguments, ranks: int, launcher_options=()) -> list[str]:
     command = [BINARY, *arguments]
     if ranks > 1:
-        command = [REPOSITORY / "launch" / "mpirun", "-n", str(ranks), "--timeout", str(timeout - 10), *command]
+        command = [REPOSITORY / "launch" / "mpirun", "-n", ranks, *launcher_options, *command]
+    return [str(part) for part in command]
+
+
+def collimate(*arguments, ranks=1, threads=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
+    """Runs the command on `ranks` ranks of `threads` threads each; the caller looks at the exit code."""
     return subprocess.run(
-        [str(part) for part in command],
+        command_of(*arguments, ranks=ranks, launcher_options=["--timeout", timeout - 10]),
         cwd=cwd,
         timeout=timeout,
         capture_output=True,
         text=True,
-        env=os.environ
-        | {"OMP_NUM_THREADS": str(threads), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
+        env=environment_of(threads),
+    )
+
+
+def start(*arguments, ranks=1) -> subprocess.Popen:
+    """The command in the background, on ranks of one thread each; what it says on stderr can be read."""
+    return subprocess.Popen(
+        command_of(*arguments, ranks=ranks), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment_of(1)
     )
 
 
@@ -46,8 +60,7 @@ def refuse(*arguments, says, **options) -> str:
 
 def in_private_mount(script: str) -> subprocess.CompletedProcess:
     """Runs a shell script in its own mount namespace: root is stopped by a read-only or full file system only."""
-    environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment)
+    return subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment_of(1))
 
 
 def running(program: Path, *words: object) -> list[int]:
