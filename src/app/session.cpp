@@ -45,7 +45,8 @@ ExitCode run_session(const ConfigOptions& options, const std::function<ExitCode(
   MpiEnvironment environment;
   const Log log(environment.world_rank());
   const auto world = environment.make_world_group();
-  FailureChannel channel(*world, [&log](const std::string& message, ExitCode code) {
+  JobStore store(*world);
+  FailureChannel channel(store, *world, [&log](const std::string& message, ExitCode code) {
     log.error("{}", message);
     MpiEnvironment::abort_job(code);
   });

@@ -1,8 +1,15 @@
 #include "collimate/comm/communicator.hpp"
 
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/base/shard_range.hpp"
 #include "collimate/base/trace.hpp"
@@ -16,6 +23,40 @@ std::int64_t bytes_of(const at::Tensor& tensor) { return tensor.numel() * tensor
 void require_contiguous(const at::Tensor& tensor) {
   check(tensor.is_contiguous(), "a communicator takes contiguous tensors");
 }
+
+// The name of a call for the watchdog's report, made without memory from the heap.
+class CallText {
+ public:
+  CallText(const char* call, std::string_view group, int peer = -1) {
+    const auto end =
+        peer < 0 ? fmt::format_to_n(bytes_.data(), bytes_.size(), "{} of group '{}'", call, group)
+                 : fmt::format_to_n(bytes_.data(), bytes_.size(), "{} of group '{}', its rank {}", call, group, peer);
+    size_ = std::min(end.size, bytes_.size());
+  }
+  [[nodiscard]] std::string_view text() const noexcept { return {bytes_.data(), size_}; }
+
+ private:
+  std::array<char, 96> bytes_{};
+  std::size_t size_ = 0;
+};
+
+// Work that says while it is waited for what it is.
+class NotedWork final : public Work {
+ public:
+  NotedWork(WorkHandle work, ActivityLog& activity, const CallText& call)
+      : work_(std::move(work)), activity_(activity), call_(call) {}
+
+  [[nodiscard]] bool is_done() override { return work_->is_done(); }
+  void wait() override {
+    const WaitScope scope(&activity_, call_.text());
+    work_->wait();
+  }
+
+ private:
+  WorkHandle work_;
+  ActivityLog& activity_;
+  CallText call_;
+};
 
 }  // namespace
 
@@ -32,12 +73,19 @@ template <class Part>
 void Communicator::run(const Call& call, const Part& part) {
   if (call.tensor != nullptr) require_contiguous(*call.tensor);
   if (size_ == 1) return;
+  std::optional<WaitScope> wait;
+  if (activity_ != nullptr) wait.emplace(activity_, CallText(call.name, name_).text());
   if (check_level_ == CheckLevel::kFull && call.operation != CommOperation::kSend) agree_on(call);
   TraceRecorder* const trace = call.operation == CommOperation::kControl ? nullptr : trace_;
   const TraceScope scope(trace, "comm", trace == nullptr ? "" : fmt::format("{}.{}", name_, call.name),
                          call.sent_bytes);
   counts_.add(call.operation, call.sent_bytes);
   part();
+}
+
+WorkHandle Communicator::noted(WorkHandle work, const char* call, int peer) const {
+  if (activity_ == nullptr || size_ == 1) return work;
+  return std::make_unique<NotedWork>(std::move(work), *activity_, CallText(call, name_, peer));
 }
 
 void Communicator::agree_on(const Call& call) {
@@ -96,7 +144,7 @@ WorkHandle Communicator::start_reduce_scatter(at::Tensor& output, const at::Tens
   WorkHandle work = std::make_unique<DoneWork>();
   if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
   run(call, [&] { work = do_start_reduce_scatter(output, input); });
-  return work;
+  return noted(std::move(work), call.name);
 }
 
 Communicator::Call Communicator::all_gather_call(const at::Tensor& output, const at::Tensor& input) const {
@@ -120,7 +168,7 @@ WorkHandle Communicator::start_all_gather(at::Tensor& output, const at::Tensor& 
   WorkHandle work = std::make_unique<DoneWork>();
   if (size_ == 1) output.view({-1}).copy_(input.view({-1}));
   run(call, [&] { work = do_start_all_gather(output, input); });
-  return work;
+  return noted(std::move(work), call.name);
 }
 
 void Communicator::broadcast(at::Tensor& tensor, int root) {
@@ -137,17 +185,19 @@ WorkHandle Communicator::start_send(const at::Tensor& tensor, int destination) {
   WorkHandle work;
   run({.operation = CommOperation::kSend, .name = "send", .sent_bytes = bytes_of(tensor), .tensor = &tensor},
       [&] { work = do_start_send(tensor, destination); });
-  return work;
+  return noted(std::move(work), "send", destination);
 }
 
 WorkHandle Communicator::start_receive(at::Tensor& tensor, int source) {
   require_peer(source);
   require_contiguous(tensor);
-  return do_start_receive(tensor, source);
+  return noted(do_start_receive(tensor, source), "receive", source);
 }
 
 void Communicator::connect_neighbours() {
-  if (size_ > 1) do_connect_neighbours();
+  if (size_ == 1) return;
+  const WaitScope scope(activity_, "connecting neighbours");
+  do_connect_neighbours();
 }
 
 void Communicator::broadcast_bytes(std::string& bytes, int root) {

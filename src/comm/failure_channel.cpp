@@ -12,6 +12,7 @@
 #include "c10d/stores.hpp"
 #include "collimate/base/host_name.hpp"
 #include "collimate/base/log.hpp"
+#include "collimate/comm/agreement.hpp"
 
 namespace collimate {
 
@@ -71,22 +72,24 @@ class FailureChannel::Listener {
 };
 
 struct FailureChannel::State {
-  explicit State(OnFailure action) : on_failure(std::move(action)) {}
+  State(JobStore& store, const Communicator& world, OnFailure action)
+      : job_store(store), on_failure(std::move(action)), world_rank(world.rank()), is_alone(world.size() == 1) {}
 
+  JobStore& job_store;
   OnFailure on_failure;
-  int world_rank = 0;
-  std::optional<detail::SharedStore> shared_store;
+  int world_rank;
+  bool is_alone;
+  detail::Store own;                 // a connection that nothing else waits on
   std::optional<Listener> listener;  // on rank 0
 
   // Whether rank 0 has heard of a failure, this one or an earlier one. Returns after kPatience.
-  bool tell(const std::string& text, ExitCode code) {
+  bool tell(const std::string& text, ExitCode code) const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     bool is_heard = false;
     try {
-      const detail::Store& store = shared_store->store();
-      store->setTimeout(kPatience);
-      store->compareSet(kOutcome, std::string(), fmt::format("{}\n{}", static_cast<int>(code), text));
-      is_heard = detail::wait_for_key(store, kHeard, kPatience);
+      own->setTimeout(kPatience);
+      own->compareSet(kOutcome, std::string(), fmt::format("{}\n{}", static_cast<int>(code), text));
+      is_heard = detail::wait_for_key(own, kHeard, kPatience);
     } catch (const std::exception&) {  // no rank 0 any more
       return false;
     }
@@ -95,28 +98,33 @@ struct FailureChannel::State {
   }
 };
 
-FailureChannel::FailureChannel(Communicator& world, OnFailure on_failure)
-    : state_(std::make_unique<State>(std::move(on_failure))) {
-  state_->world_rank = world.rank();
-  if (world.size() == 1) return;
-  state_->shared_store.emplace(world);
-  if (world.rank() == 0) state_->listener.emplace(state_->shared_store->connect(), state_->on_failure);
+FailureChannel::FailureChannel(JobStore& store, Communicator& world, OnFailure on_failure)
+    : state_(std::make_unique<State>(store, world, std::move(on_failure))) {
+  if (state_->is_alone) return;
+  run_agreed(world, [&] {
+    state_->own = store.shared().connect();
+    if (world.rank() == 0) state_->listener.emplace(store.shared().connect(), state_->on_failure);
+  });
 }
 
 FailureChannel::~FailureChannel() {
   if (!state_->listener) return;
-  if (std::uncaught_exceptions() == 0) state_->shared_store->close();
-  state_->shared_store->store()->compareSet(kOutcome, std::string(), std::string(kSuccess));
+  if (std::uncaught_exceptions() == 0) state_->job_store.close();
+  state_->own->compareSet(kOutcome, std::string(), std::string(kSuccess));
   state_->listener.reset();
 }
 
 void FailureChannel::report_and_wait(const std::string& message, ExitCode code) {
-  if (!state_->shared_store) {
+  if (state_->is_alone) end_job(message, code);
+  end_job(fmt::format("rank {} ({}): {}", state_->world_rank, host_name(), message), code);
+}
+
+void FailureChannel::end_job(const std::string& message, ExitCode code) {
+  if (state_->is_alone) {
     state_->on_failure(message, code);
-    end_process(code);
+  } else if (!state_->tell(message, code)) {
+    Log(state_->world_rank).error("{}", message);
   }
-  const std::string text = fmt::format("rank {} ({}): {}", state_->world_rank, host_name(), message);
-  if (!state_->tell(text, code)) Log(state_->world_rank).error("{}", text);
   end_process(code);
 }
 

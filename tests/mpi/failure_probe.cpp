@@ -33,7 +33,8 @@ int run_job(const Plan& plan) {
   MpiEnvironment environment;
   const auto world = environment.make_world_group();
   const Log log(environment.world_rank());
-  FailureChannel failures(*world, [&](const std::string& message, ExitCode code) {
+  JobStore store(*world);
+  FailureChannel failures(store, *world, [&](const std::string& message, ExitCode code) {
     log.error("{}", message);
     if (plan.when != "unaided") MpiEnvironment::abort_job(code);
   });

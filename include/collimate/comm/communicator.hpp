@@ -17,6 +17,7 @@ class Tensor;
 
 namespace collimate {
 
+class ActivityLog;
 class TraceRecorder;
 
 enum class ReduceOp { kSum, kMax };
@@ -73,6 +74,10 @@ class Communicator {
   [[nodiscard]] const CommCounts& counts() const noexcept { return counts_; }
   /// Records every operation from now on; not owned, null for none.
   void set_trace(TraceRecorder* trace) noexcept { trace_ = trace; }
+  /// Notes from now on what waits for other ranks; not owned, null for none.
+  void set_activity(ActivityLog* activity) noexcept { activity_ = activity; }
+  /// The rank's record, for whoever works with this group: null where nobody reads one.
+  [[nodiscard]] ActivityLog* activity() const noexcept { return activity_; }
 
  protected:
   Communicator(std::string name, int rank, int size);
@@ -102,6 +107,8 @@ class Communicator {
   };
   template <class Part>
   void run(const Call& call, const Part& part);
+  /// `work` that says while it is waited for which call it is of; `peer` is the rank at the other end, -1: all.
+  [[nodiscard]] WorkHandle noted(WorkHandle work, const char* call, int peer = -1) const;
   [[nodiscard]] Call reduce_scatter_call(const at::Tensor& output, const at::Tensor& input) const;
   [[nodiscard]] Call all_gather_call(const at::Tensor& output, const at::Tensor& input) const;
   void agree_on(const Call& call);
@@ -115,6 +122,7 @@ class Communicator {
   std::uint64_t num_collectives_ = 0;
   CommCounts counts_;
   TraceRecorder* trace_ = nullptr;
+  ActivityLog* activity_ = nullptr;
 };
 
 }  // namespace collimate

@@ -8,17 +8,18 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/comm/communicator.hpp"
+#include "collimate/comm/job_store.hpp"
 
 namespace collimate {
 
-/// Carries the first failure of a job to rank 0. A world of one has neither store nor thread.
+/// Carries the first failure of a job to rank 0. A world of one has no thread.
 class FailureChannel {
  public:
   using OnFailure = std::function<void(const std::string& message, ExitCode code)>;
 
   /// *Collective.* `on_failure` prints the message and ends the job; it is called on rank 0, at most once, by a thread
-  /// of the channel's own.
-  FailureChannel(Communicator& world, OnFailure on_failure);
+  /// of the channel's own. `store` must outlive the channel.
+  FailureChannel(JobStore& store, Communicator& world, OnFailure on_failure);
   /// *Collective*: returns, and failures are heard, until every rank has come here.
   ~FailureChannel();
   FailureChannel(const FailureChannel&) = delete;
@@ -28,6 +29,8 @@ class FailureChannel {
   /// to be ended with the job, and after 5 s ends this process with `code`. Rank 0 being gone, the message is printed
   /// here.
   [[noreturn]] void report_and_wait(const std::string& message, ExitCode code);
+  /// *Local.* As report_and_wait, for a failure that is not this rank's own: the message stands as it is.
+  [[noreturn]] void end_job(const std::string& message, ExitCode code);
 
  private:
   class Listener;

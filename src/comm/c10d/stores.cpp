@@ -84,6 +84,10 @@ SharedStore::SharedStore(Communicator& world)
     : world_rank_(world.rank()),
       world_size_(world.size()),
       is_on_one_machine_(are_equal(world.all_gather_bytes(host_name()))) {
+  if (world_size_ == 1) {
+    store_ = make_hash_store();
+    return;
+  }
   run_agreed(world, [&] {
     if (world_rank_ == 0) host();
   });
@@ -120,6 +124,7 @@ void SharedStore::host() {
 }
 
 Store SharedStore::connect() const {
+  if (world_size_ == 1) return store_;
   c10d::TCPStoreOptions options;
   options.port = port_;
   options.waitWorkers = false;

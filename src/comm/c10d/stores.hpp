@@ -24,7 +24,7 @@ Store with_prefix(const std::string& prefix, const Store& store);
 bool wait_for_key(const Store& store, const std::string& key, std::chrono::milliseconds patience);
 
 /// A store that lives on rank 0 and that the ranks of a job reach over TCP. When all ranks are on one machine no other
-/// can connect.
+/// can connect. In a world of one it is a table in this process, without a port.
 class SharedStore {
  public:
   /// *Collective.* The system chooses the port; the address goes over `world`.

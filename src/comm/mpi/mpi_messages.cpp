@@ -14,8 +14,8 @@ namespace collimate::detail {
 namespace {
 
 // Between two looks of a thread beside the one that computes.
-constexpr std::chrono::microseconds kShortestPause{50};
-constexpr std::chrono::microseconds kLongestPause{200};
+constexpr std::chrono::microseconds kShortestLook{50};
+constexpr std::chrono::microseconds kLongestLook{200};
 
 template <class Part>
 void for_pieces(std::size_t num_bytes, const Part& part) {
@@ -53,11 +53,11 @@ bool MpiMessages::is_done() {
 }
 
 void MpiMessages::look_until_done() {
-  std::chrono::microseconds pause = kShortestPause;
+  std::chrono::microseconds pause = kShortestLook;
   while (!is_done()) {
     if (background_->stop_requested()) throw Error(fmt::format("an operation of group '{}' is given up", group_name_));
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, kLongestPause);
+    pause = std::min(2 * pause, kLongestLook);
   }
 }
 
