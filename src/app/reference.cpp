@@ -17,9 +17,11 @@ std::unique_ptr<ModelSource> open_reference_model(const RunConfig& config) {
 }  // namespace
 
 ExitCode run_reference(const ConfigOptions& options) {
-  return run_session(options, [](const Session& session) {
+  const StopSignal signal;
+  return run_session(options, [&signal](const Session& session) {
     const RunConfig& config = session.config;
     Communicator& world = session.mesh.world();
+    JobStop stop(signal, session.notices, world.rank(), config.runtime.grace_seconds);
     const auto model = make_agreed(world, [&] { return open_reference_model(config); });
     const RunData data = open_scanned_data(config, *model, world);
     const ReferenceIdentity identity = reference_identity(config, model_fingerprints(*model, world), data.train);
@@ -28,7 +30,8 @@ ExitCode run_reference(const ConfigOptions& options) {
                               .log = session.log,
                               .model = *model,
                               .data = data,
-                              .identity = identity});
+                              .identity = identity,
+                              .stop = &stop});
     return ExitCode::kDone;
   });
 }

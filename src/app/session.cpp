@@ -1,8 +1,14 @@
 #include "session.hpp"
 
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
 #include "collimate/comm/agreement.hpp"
 #include "collimate/comm/backends.hpp"
 #include "collimate/comm/failure_channel.hpp"
+#include "collimate/comm/health_channel.hpp"
 #include "collimate/config/load.hpp"
 #include "collimate/job/run_config.hpp"
 #include "collimate/mesh/mesh_shape.hpp"
@@ -18,8 +24,16 @@ RunConfig read_config(const ConfigOptions& options, Communicator& world) {
   return make_agreed(world, [&] { return load_run_config(text, options.file, options.overrides); });
 }
 
-ExitCode run_verb(const ConfigOptions& options, MpiEnvironment& environment, Communicator& world, const Log& log,
-                  const std::function<ExitCode(const Session&)>& verb) {
+// From a thread beside the main one, on every rank. Rank 0 ends the others, which end themselves should it not.
+void end_at_once(const Communicator& world, ExitCode code) {
+  std::fflush(nullptr);
+  if (world.size() > 1 && world.rank() == 0) MpiEnvironment::abort_job(code);
+  if (world.size() > 1) std::this_thread::sleep_for(std::chrono::seconds(10));
+  std::_Exit(static_cast<int>(code));
+}
+
+ExitCode run_verb(const ConfigOptions& options, MpiEnvironment& environment, Communicator& world, JobStore& store,
+                  const Log& log, const std::function<ExitCode(const Session&)>& verb) {
   const RunConfig config = read_config(options, world);
   const MeshShape shape = make_agreed(world, [&] {
     require_device(config.runtime);
@@ -28,7 +42,13 @@ ExitCode run_verb(const ConfigOptions& options, MpiEnvironment& environment, Com
   const auto tensors = make_group_factory(config.runtime, environment);
   ProcessMesh mesh(environment, *tensors, shape);
   mesh.for_each_group([&](Communicator& group) { group.set_check_level(config.runtime.check_level); });
-  return verb({.config = config, .mesh = mesh, .log = log});
+  ActivityLog activity;
+  HealthChannel health(store, world, activity, {});
+  return verb({.config = config,
+               .mesh = mesh,
+               .log = log,
+               .notices = health,
+               .end_job = [&world](ExitCode code) { end_at_once(world, code); }});
 }
 
 // The other ranks may be waiting in a collective that this one will never enter.
@@ -51,7 +71,10 @@ ExitCode run_session(const ConfigOptions& options, const std::function<ExitCode(
     MpiEnvironment::abort_job(code);
   });
   try {
-    return run_verb(options, environment, *world, log, verb);
+    return run_verb(options, environment, *world, store, log, verb);
+  } catch (const Stopped& stopped) {
+    log.info("{}", stopped.what());
+    return stopped.exit_code();
   } catch (const AgreedError& error) {
     if (world->rank() == 0) log.error("{}", error.what());
     return error.exit_code();

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "collimate/base/log.hpp"
+#include "collimate/comm/notices.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 #include "collimate/job/config.hpp"
 #include "collimate/mesh/process_mesh.hpp"
@@ -17,6 +18,8 @@ struct Session {
   const RunConfig& config;
   ProcessMesh& mesh;
   const Log& log;
+  Notices& notices;
+  std::function<void(ExitCode code)> end_job;  ///< *Local.* Ends the job whatever its ranks do; does not return
 };
 
 /// *Collective.* Starts MPI, reads the configuration on rank 0, runs `verb` on every rank and turns errors into one

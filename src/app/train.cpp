@@ -5,16 +5,15 @@
 namespace collimate::app {
 
 ExitCode run_train(const TrainOptions& options) {
+  const StopSignal signal;  // before MPI starts: a signal that comes early is not lost
   return run_session(options.config, [&](const Session& session) {
-    const StopSignal stop;
+    JobStop stop(signal, session.notices, session.mesh.world().rank(), session.config.runtime.grace_seconds);
     const TrainRequest request{.config_file = options.config.file,
                                .resume = {.text = options.resume},
                                .allowed_changes = options.allowed_changes,
-                               .stop_requested = [&stop] { return stop.is_requested(); }};
-    const auto run = TrainingRun::build(session.config, request, session.mesh, session.log);
-    const ExitCode code = run->run();
-    if (code == ExitCode::kInterrupted) session.log.info("interrupted; a checkpoint is saved, train again to go on");
-    return code;
+                               .stop = stop,
+                               .end_job = session.end_job};
+    return TrainingRun::build(session.config, request, session.mesh, session.log)->run();
   });
 }
 

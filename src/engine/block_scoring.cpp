@@ -70,11 +70,13 @@ void score_share(const ReferenceJob& job, const ReferenceForm& form, const Block
   require_fits(job, share, packing);
   const FrozenModel model(job);
   ModelPass pass(model.shard(), job.mesh, job.config.parallel);
+  StopPoll poll(job.stop == nullptr ? StopPoll::Ask() : [&job] { return job.stop->heard(); }, job.mesh.model(),
+                job.mesh.device());
   ScoringLog log(job.log, share.num_pairs_of_all, static_cast<std::size_t>(job.mesh.shape().data));
   std::future<BlockStreams> next;
   std::future<void> saved;
   if (!share.blocks.empty()) next = start_reading(*share.blocks.front(), packing);
-  for (std::size_t i = 0; i < share.blocks.size(); ++i) {
+  for (std::size_t i = 0; i < share.blocks.size() && poll.next() == StopKind::kNone; ++i) {
     const BlockStreams streams = next.get();
     if (i + 1 < share.blocks.size()) next = start_reading(*share.blocks[i + 1], packing);
     std::vector<ReferenceRow> rows = score_block(pass, share.blocks[i]->places, streams, form.per_token);

@@ -18,6 +18,11 @@ Evaluator::Evaluator(const BatchSource& source, const Objective& objective, cons
     : source_(source), objective_(objective), reference_(reference), world_(world), eval_batch_size_(eval_batch_size) {}
 
 EvaluationReport Evaluator::evaluate(ModelPass& pass) const {
+  return std::get<EvaluationReport>(evaluate(pass, nullptr, [] {}));
+}
+
+std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, JobStop* stop,
+                                                                const std::function<void()>& before_result) const {
   const at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   const std::uint64_t num_pairs = source_.dataset().size();
@@ -29,7 +34,12 @@ EvaluationReport Evaluator::evaluate(ModelPass& pass) const {
     totals.chosen_tokens += plans.back().totals.chosen_tokens;
   }
   MetricValues sums(objective_.metric_names().size(), 0.0);
-  for (const BatchPlan& plan : plans) add_batch(pass, plan, totals, sums);
+  StopPoll poll(stop == nullptr ? StopPoll::Ask() : [stop] { return stop->own(); }, world_, at::kCPU);
+  for (const BatchPlan& plan : plans) {
+    if (const StopKind kind = poll.next(); kind != StopKind::kNone) return kind;
+    add_batch(pass, plan, totals, sums);
+  }
+  before_result();
   reduce_metrics(sums, world_);
   if (!std::isfinite(sums.front())) throw Error("the evaluation loss is not finite");
 

@@ -78,6 +78,7 @@ void score_blocks(const ReferenceJob& job, const std::vector<ReferenceBlock>& bl
     job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());
   }
   if (!numbers.empty()) detail::score_share(job, form, parts, share_of(blocks, numbers, job.mesh));
+  leave_if_stopped(job.stop, world, "the blocks of reference scores that are finished are durable");
   world.barrier();  // every part is there
   std::vector<std::vector<Hash128>> ids;
   std::size_t num_rows = 0;
@@ -123,6 +124,7 @@ void complete_reference_store(const ReferenceJob& job) {
     lock.emplace(path);
     remove_staged_files(path);
   });
+  leave_if_stopped(job.stop, world, "no reference score was begun");
   const auto existing =
       make_agreed(world, [&] { return open_existing(path, job.identity, job.config.reference.per_token); });
   const std::vector<ReferenceBlock> blocks =

@@ -5,7 +5,7 @@
 namespace collimate {
 
 ProcessMesh::ProcessMesh(GroupFactory& control, GroupFactory& tensors, const MeshShape& shape)
-    : shape_(shape), coordinate_(coordinate_of(shape, control.world_rank())), tensors_(&tensors) {
+    : shape_(shape), coordinate_(coordinate_of(shape, control.world_rank())), control_(&control), tensors_(&tensors) {
   const auto group = [&](const char* name, MeshAxis axis) {
     return tensors.make_group(name, ranks_along(shape_, coordinate_, axis));
   };

@@ -37,7 +37,7 @@ class Stopwatch {
 
 }  // namespace
 
-// The queue's thread writes `share` and `staged`; they are read, and `failure` is set, when its work is done.
+// The queue's thread writes `share`, `staged` and `report.write_seconds`; they are read, and `failure` is set, when its work is done.
 struct CheckpointSaver::Save {
   CheckpointState state;
   BestMark best = BestMark::kKeep;
@@ -74,6 +74,7 @@ void CheckpointSaver::start(const CheckpointState& state, std::span<const SavedP
     save->best = best;
     const std::string path = stage(*save, own);
     save->work = queue_.start([&save = *save, path](const std::stop_token& stop) {  // ends before it is gone
+      const Stopwatch writing(save.report.write_seconds);
       save.share = save.pieces->write(path, stop);
     });
   }
@@ -136,13 +137,14 @@ void CheckpointSaver::start_commit() {
 // By now all pieces are written, so that no update waits any more.
 void CheckpointSaver::agree_on_report() {
   SaveReport& report = save_->report;
-  std::array most{report.stall_seconds, static_cast<double>(report.copied_bytes),
+  std::array most{report.stall_seconds, report.write_seconds, static_cast<double>(report.copied_bytes),
                   static_cast<double>(report.awaited_bytes)};
   at::Tensor view = at::from_blob(most.data(), {static_cast<std::int64_t>(most.size())}, at::kDouble);
   world_.all_reduce(view, ReduceOp::kMax);
   report.stall_seconds = most[0];
-  report.copied_bytes = static_cast<std::uint64_t>(most[1]);
-  report.awaited_bytes = static_cast<std::uint64_t>(most[2]);
+  report.write_seconds = most[1];
+  report.copied_bytes = static_cast<std::uint64_t>(most[2]);
+  report.awaited_bytes = static_cast<std::uint64_t>(most[3]);
 }
 
 void CheckpointSaver::end() {

@@ -119,8 +119,7 @@ void Policy::spread_masters() {
   if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
-std::vector<SavedPiece> Policy::pieces() {
-  arriving_.wait();
+std::vector<SavedPiece> Policy::pieces() const {
   std::vector<SavedPiece> pieces;
   const auto add = [&](const char* group, const std::vector<at::Tensor>& parts) {
     for (std::size_t i = 0; i < placed_.size(); ++i) {

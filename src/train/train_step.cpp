@@ -34,6 +34,7 @@ double log_prob_tolerance(at::ScalarType dtype) {
 }  // namespace
 
 StepOutcome TrainStep::run(const StepOrder& order) {
+  if (parts_.gate != nullptr) parts_.gate->open(WorkKind::kStep);
   const BatchPlan plan = parts_.source.plan(order.pair_indices);
   parts_.policy.begin_step(static_cast<int>(plan.microbatches.size()));
   StepOutcome outcome = agree(order, forward_backward(order, plan));
@@ -79,16 +80,20 @@ at::Tensor TrainStep::share_of(const StepOrder& order, const BatchPlan& plan, co
   return share.loss;
 }
 
+StopKind TrainStep::own_stop() const { return parts_.stop == nullptr ? StopKind::kNone : parts_.stop->own(); }
+
 StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
+  if (parts_.gate != nullptr) parts_.gate->close();
   // A fault on one rank must stop all of them before any makes an update.
   const SaveProgress save = parts_.saver == nullptr ? SaveProgress{} : parts_.saver->progress();
   const std::string& fault = local.fault.empty() ? save.failure : local.fault;
   std::vector<double> values = local.metrics;
   values.push_back(local.forward_flops);
-  values.push_back(order.stop_requested ? 1.0 : 0.0);
+  for (const double vote : StopVotes::of(own_stop())) values.push_back(vote);
   values.push_back(save.is_busy ? 1.0 : 0.0);
   values.push_back(fault.empty() ? 0.0 : 1.0);
   reduce_metrics(values, parts_.world);
+  if (parts_.gate != nullptr) parts_.gate->pass();
   if (values.back() > 0.0) {
     run_agreed(parts_.world, [&] {
       if (!fault.empty()) throw Error(fmt::format("step {}: {}", order.step, fault));
@@ -98,8 +103,8 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   StepOutcome outcome;
   outcome.metrics.assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(num_metrics));
   outcome.forward_flops = values[num_metrics];
-  outcome.stop_requested = values[num_metrics + 1] > 0.0;
-  outcome.is_saving = values[num_metrics + 2] > 0.0;
+  outcome.stop = StopVotes::read(std::span(values).subspan(num_metrics + 1).first<2>());
+  outcome.is_saving = values[num_metrics + 3] > 0.0;
   return outcome;
 }
 

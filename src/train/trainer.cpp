@@ -52,14 +52,18 @@ TrainProgress progress_of(const CheckpointState& state) {
 Trainer::Trainer(TrainerParts parts, TrainProgress progress)
     : parts_(std::move(parts)),
       progress_(std::move(progress)),
-      saver_(parts_.checkpoints, save_options(), parts_.mesh.world()),
+      saving_group_(parts_.mesh.make_world_group()),
+      saver_(parts_.checkpoints, save_options(), *saving_group_),
+      saved_step_(progress_.step),
       step_({.policy = parts_.policy,
              .pass = parts_.pass,
              .source = parts_.train_source,
              .objective = parts_.objective,
              .reference = parts_.reference,
              .world = parts_.mesh.world(),
-             .saver = &saver_}),
+             .saver = &saver_,
+             .stop = &parts_.stop,
+             .gate = &gate_}),
       best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
       early_stopping_(parts_.config.train.early_stopping, best_.name()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
@@ -69,20 +73,59 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
 }
 
 ExitCode Trainer::run() {
-  if (progress_.owes_evaluation) pay_owed_evaluation();
-  bool is_interrupted = false;
-  while (progress_.step < num_steps_ && !early_stopping_.is_reached()) {
-    const bool stop = run_step();
-    // Who asked to stop does not wait for it.
-    progress_.owes_evaluation = stop && evaluation_is_due();
-    const bool is_best = !stop && evaluation_is_due() && evaluate();
-    const bool last = stop || progress_.step == num_steps_ || early_stopping_.is_reached();
+  const StepRescue rescue(rescue_parts());
+  StopKind stop = progress_.owes_evaluation ? pay_owed_evaluation() : StopKind::kNone;
+  while (stop == StopKind::kNone && !has_all_steps()) {
+    stop = run_step();
+    EvaluationOutcome evaluation{.stop = stop};  // who asks to stop does not wait for it
+    if (evaluation_is_due() && stop == StopKind::kNone) evaluation = evaluate();
+    stop = evaluation.stop;
+    progress_.owes_evaluation = evaluation_is_due() && stop != StopKind::kNone;
+    if (stop != StopKind::kNone) announce_stop();
+    const bool last = stop != StopKind::kNone || has_all_steps();
+    const bool is_best = evaluation.is_best;
     if (is_due(progress_.step, parts_.config.checkpoint.save_steps) || last || is_best) save(is_best);
-    is_interrupted = stop && (progress_.step < num_steps_ || progress_.owes_evaluation);
-    if (is_interrupted) break;
   }
   saver_.finish();
-  return is_interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
+  const bool is_done = has_all_steps() && !progress_.owes_evaluation;
+  if (stop == StopKind::kNone || is_done) return ExitCode::kDone;
+  tell_end();
+  return exit_code_of(stop);
+}
+
+bool Trainer::has_all_steps() const { return progress_.step >= num_steps_ || early_stopping_.is_reached(); }
+
+void Trainer::announce_stop() {
+  parts_.log.info("{}: all ranks stop after step {} of {}", parts_.stop.cause(), progress_.step, num_steps_);
+}
+
+void Trainer::tell_end() {
+  parts_.log.info("a checkpoint is saved, {}; train again to go on", parts_.stop.account());
+}
+
+RescueParts Trainer::rescue_parts() {
+  return {.gate = gate_,
+          .stop = parts_.stop,
+          .usual_saving = [this] { return usual_saving(); },
+          .save = [this](WorkKind given_up) { save_last_step(given_up); },
+          .end_job = parts_.end_job,
+          .log = parts_.log};
+}
+
+std::optional<double> Trainer::usual_saving() const {
+  const double seconds = usual_saving_;
+  return seconds > 0 ? std::optional(seconds) : std::nullopt;
+}
+
+void Trainer::save_last_step(WorkKind given_up) {
+  const bool is_step = given_up == WorkKind::kStep;
+  parts_.log.info("{}: {} {} would outlast runtime.grace_seconds and is given up; all ranks stop after step {} of {}",
+                  parts_.stop.cause(), is_step ? "step" : "the evaluation after step",
+                  is_step ? progress_.step + 1 : progress_.step, progress_.step, num_steps_);
+  progress_.owes_evaluation = !is_step;
+  if (saved_step_ != progress_.step) start_saving(false);
+  saver_.finish();
+  tell_end();
 }
 
 bool Trainer::evaluation_is_due() const {
@@ -91,10 +134,18 @@ bool Trainer::evaluation_is_due() const {
 }
 
 // So that best and early stopping see what the run that nobody interrupted has seen.
-void Trainer::pay_owed_evaluation() {
+StopKind Trainer::pay_owed_evaluation() {
+  if (parts_.evaluator != nullptr) {
+    const EvaluationOutcome evaluation = evaluate();
+    if (evaluation.stop != StopKind::kNone) {
+      announce_stop();
+      return evaluation.stop;
+    }
+    progress_.owes_evaluation = false;
+    save(evaluation.is_best);
+  }
   progress_.owes_evaluation = false;
-  if (parts_.evaluator == nullptr) return;
-  save(evaluate());
+  return StopKind::kNone;
 }
 
 std::optional<std::string> Trainer::early_stop() const {
@@ -103,7 +154,7 @@ std::optional<std::string> Trainer::early_stop() const {
                      early_stopping_.reason(), best_.text());
 }
 
-bool Trainer::run_step() {
+StopKind Trainer::run_step() {
   const TraceScope scope(parts_.trace, "step", fmt::format("step {}", progress_.step));
   const auto start = std::chrono::steady_clock::now();
   const OptimizerConfig& optimizer = parts_.config.optimizer;
@@ -111,8 +162,7 @@ bool Trainer::run_step() {
                         .pair_indices = parts_.sampler.batch(progress_.step),
                         .learning_rate = learning_rate(optimizer, progress_.step, num_steps_),
                         .max_grad_norm = optimizer.max_grad_norm,
-                        .check_against_reference = parts_.policy_is_reference && progress_.step == 0,
-                        .stop_requested = parts_.stop_requested()};
+                        .check_against_reference = parts_.policy_is_reference && progress_.step == 0};
   const StepOutcome outcome = step_.run(order);
   if (!outcome.is_saving) saver_.advance();
   ++progress_.step;
@@ -121,7 +171,7 @@ bool Trainer::run_step() {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   const StepReport report = report_of(outcome, order.learning_rate, order.pair_indices.size(), elapsed.count());
   for (const auto& observer : parts_.observers) observer->on_step(report);
-  return outcome.stop_requested;
+  return outcome.stop;
 }
 
 StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
@@ -140,14 +190,23 @@ StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, 
   return report;
 }
 
-bool Trainer::evaluate() {
-  EvaluationReport report = parts_.evaluator->evaluate(parts_.pass);
+Trainer::EvaluationOutcome Trainer::evaluate() {
+  gate_.open(WorkKind::kEvaluation);
+  const auto result = parts_.evaluator->evaluate(parts_.pass, &parts_.stop, [this] { gate_.close(); });
+  const auto* kind = std::get_if<StopKind>(&result);
+  if (kind != nullptr) {
+    gate_.close();
+    parts_.mesh.world().barrier();  // no rank has given it up
+  }
+  gate_.pass();
+  if (kind != nullptr) return {.stop = *kind};
+  EvaluationReport report = std::get<EvaluationReport>(result);
   report.step = progress_.step;
   report.epoch = epoch();
   for (const auto& observer : parts_.observers) observer->on_evaluation(report);
   const double gain = best_.take(report);
   early_stopping_.count(gain);
-  return gain > 0;
+  return {.is_best = gain > 0};
 }
 
 nlohmann::json Trainer::trainer_state() const {
@@ -160,16 +219,23 @@ nlohmann::json Trainer::trainer_state() const {
   return state;
 }
 
-SaveOptions Trainer::save_options() const {
+SaveOptions Trainer::save_options() {
   const CheckpointConfig& config = parts_.config.checkpoint;
   return {.asynchronous = config.asynchronous,
           .buffer_bytes = static_cast<std::uint64_t>(config.buffer_bytes),
           .on_commit = [this](const SaveReport& report) {
+            usual_saving_ = report.write_seconds;
             for (const auto& observer : parts_.observers) observer->on_checkpoint(report);
           }};
 }
 
 void Trainer::save(bool is_best) {
+  parts_.policy.wait_for_parameters();
+  start_saving(is_best);
+}
+
+void Trainer::start_saving(bool is_best) {
+  saved_step_ = progress_.step;
   CheckpointState state = parts_.checkpoint_identity;
   state.step = progress_.step;
   state.trainer_state = trainer_state();

@@ -19,8 +19,9 @@ namespace collimate {
 
 std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainRequest& request, ProcessMesh& mesh,
                                                 const Log& log) {
-  std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), mesh, log));
+  std::unique_ptr<TrainingRun> run(new TrainingRun(std::move(config), request.stop, mesh, log));
   run->open_inputs();
+  leave_if_stopped(&request.stop, mesh.world(), "no step was made");
   run->open_scored_reference(request.config_file);
   const bool is_resumed = run->lock_output(request);
   if (!is_resumed) run->claim_output();
@@ -35,12 +36,13 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainReq
   return run;
 }
 
-TrainingRun::TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log)
-    : config_(std::move(config)), mesh_(mesh), log_(log), objective_(config_.objective), meter_(mesh.device()) {}
+TrainingRun::TrainingRun(RunConfig config, JobStop& stop, ProcessMesh& mesh, const Log& log)
+    : config_(std::move(config)), mesh_(mesh), stop_(stop), log_(log), objective_(config_.objective), meter_(mesh.device()) {}
 
 TrainingRun::~TrainingRun() = default;
 
 ExitCode TrainingRun::run() {
+  leave_if_stopped(&stop_, mesh_.world(), "no step was made");
   const ExitCode code = trainer_->run();
   if (const auto reason = trainer_->early_stop()) log_.info("{}", *reason);
   if (trace_) write_trace(*config_.runtime.trace, *trace_, mesh_);
@@ -95,7 +97,8 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
                             .model = model,
                             .data = *data_,
                             .identity = *needed_reference_,
-                            .shard = shard});
+                            .shard = shard,
+                            .stop = &stop_});
   reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
@@ -205,7 +208,9 @@ void TrainingRun::build_trainer(const TrainRequest& request, const TrainProgress
                                                     .checkpoints = checkpoint_store(),
                                                     .checkpoint_identity = checkpoint_identity(),
                                                     .observers = build_observers(progress.step),
-                                                    .stop_requested = request.stop_requested,
+                                                    .log = log_,
+                                                    .stop = request.stop,
+                                                    .end_job = request.end_job,
                                                     .trace = trace_ ? &*trace_ : nullptr,
                                                     .policy_is_reference = !is_resumed && starts_from_reference()},
                                        progress);

@@ -43,6 +43,17 @@ class AgreedError : public Error {
   ExitCode code_;
 };
 
+/// All ranks of a job have agreed to end it early, with everything durable: no failure. Every rank throws it, rank 0 alone
+/// tells of it.
+class Stopped : public Error {
+ public:
+  Stopped(const std::string& message, ExitCode code) : Error(message), code_(code) {}
+  [[nodiscard]] ExitCode exit_code() const noexcept override { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
 /// Throws InvariantError with the caller's place if `holds` is false. *Local.*
 void check(bool holds, std::string_view claim, std::source_location place = std::source_location::current());
 

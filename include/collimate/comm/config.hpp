@@ -34,6 +34,7 @@ constexpr bool fits(BackendType backend, DeviceType device) {
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
   BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU
+  double grace_seconds = 60;                     ///< from a scheduler's signal until it ends the job by force
   CheckLevel check_level = CheckLevel::kNormal;  ///< full: ranks agree on every collective before they run it
   std::optional<std::string> trace;              ///< file for a Chrome trace of every action of this run
   /// what a rank's tensors may take on its device; unset (auto): what the device has free, or the host for each of its
@@ -46,6 +47,7 @@ struct RuntimeConfig {
     return std::tuple{
         field("device", &RuntimeConfig::device, Role::kLayout),
         field("backend", &RuntimeConfig::backend, Role::kLayout),
+        field("grace_seconds", &RuntimeConfig::grace_seconds, Role::kOperational, above(0)),
         field("check_level", &RuntimeConfig::check_level, Role::kOperational),
         field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{}),
         field("memory_bytes", &RuntimeConfig::memory_bytes, Role::kOperational, at_least(1)).unset_as("auto")};

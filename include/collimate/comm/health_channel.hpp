@@ -12,6 +12,7 @@
 #include "collimate/base/activity_log.hpp"
 #include "collimate/comm/communicator.hpp"
 #include "collimate/comm/job_store.hpp"
+#include "collimate/comm/notices.hpp"
 
 namespace collimate {
 
@@ -41,21 +42,18 @@ struct HealthOptions {
 };
 
 /// Heartbeats and notices of one rank. *Collective* where it is made and destroyed; all else is local.
-class HealthChannel {
+class HealthChannel final : public Notices {
  public:
   /// *Collective.* Starts to beat: from now on `activity` is read. `store`, `activity` and what the functions refer to
   /// must outlive the channel. Throws Error when rank 0 cannot be reached.
   HealthChannel(JobStore& store, Communicator& world, ActivityLog& activity, HealthOptions options);
   /// *Collective*: beats, and looks, until every rank has come here (JobStore::close), unless an exception unwinds.
-  ~HealthChannel();
-  HealthChannel(const HealthChannel&) = delete;
-  HealthChannel& operator=(const HealthChannel&) = delete;
-
+  ~HealthChannel() override;
   /// *Local.* Puts a value that every rank can find; the first value of a key stays. Any thread may call it: it waits
   /// for rank 0's store alone, never for a rank or for the thread that beats. Throws Error when the store has gone.
-  void publish(const std::string& key, const std::string& value);
+  void publish(const std::string& key, const std::string& value) override;
   /// *Local.* What was published under a key, if anything was. As publish, it never waits for another rank.
-  [[nodiscard]] std::optional<std::string> find(const std::string& key);
+  [[nodiscard]] std::optional<std::string> find(const std::string& key) override;
 
  private:
   struct State;

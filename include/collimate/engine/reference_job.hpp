@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "collimate/base/log.hpp"
+#include "collimate/engine/job_stop.hpp"
 #include "collimate/engine/run_inputs.hpp"
 #include "collimate/engine/scorer.hpp"
 #include "collimate/store/block_parts.hpp"
@@ -34,11 +35,12 @@ struct ReferenceJob {
   const ReferenceIdentity& identity;
   /// With that model's weights, where there is one already; null: loaded, and freed.
   const ModelShard* shard = nullptr;
+  JobStop* stop = nullptr;  ///< null: goes on to its end
 };
 
 /// *Collective.* Scores the pairs that the store lacks, block by block, each by one copy of the model, and puts the
 /// store together; nothing of a finished block is lost when the job ends in between. Holds the store's lock meanwhile.
-/// Throws AgreedError where the store belongs to something else, cannot be written or is another job's; Error from one
+/// Throws Stopped when a rank asks to stop, once the blocks under way are durable; AgreedError where the store belongs to something else, cannot be written or is another job's; Error from one
 /// rank.
 void complete_reference_store(const ReferenceJob& job);
 

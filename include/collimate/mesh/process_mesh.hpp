@@ -32,6 +32,8 @@ class ProcessMesh {
   /// CPU.
   [[nodiscard]] c10::Device device() const;
 
+  /// *Collective* over the job. One more group like `world`, for another thread.
+  [[nodiscard]] std::unique_ptr<Communicator> make_world_group() const { return control_->make_world_group(); }
   /// *Collective* over the job. One more group beside the axes, for what only some ranks share: `members` are world
   /// ranks, those of all callers dividing the job (see GroupFactory::make_group). Owned by the mesh.
   Communicator& add_group(const std::string& name, const std::vector<int>& members);
@@ -42,6 +44,7 @@ class ProcessMesh {
  private:
   MeshShape shape_;
   Coordinate coordinate_;
+  GroupFactory* control_;
   GroupFactory* tensors_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Communicator> data_;

@@ -18,6 +18,7 @@ namespace collimate {
 struct SaveReport {
   std::int64_t step = 0;
   double seconds = 0;               ///< from start() until the commit was known
+  double write_seconds = 0;         ///< that writing the pieces took, as far as training did not hold it up
   double stall_seconds = 0;         ///< that training has waited for it
   std::uint64_t copied_bytes = 0;   ///< of values that were about to change and not yet written
   std::uint64_t awaited_bytes = 0;  ///< of those that the buffer did not hold

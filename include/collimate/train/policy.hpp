@@ -55,9 +55,12 @@ class Policy {
   /// *Local.* Bytes of this rank's tensors between steps.
   [[nodiscard]] MemoryUse held_bytes() const;
 
-  /// *Collective* over the data axis. What this rank saves: its pieces of weights ("model") and moments ("exp_avg",
-  /// "exp_avg_sq"), which lie where they are used. Over all ranks each element is in one of them.
-  [[nodiscard]] std::vector<SavedPiece> pieces();
+  /// *Local.* What this rank saves: its pieces of weights ("model") and moments ("exp_avg", "exp_avg_sq"), which lie where
+  /// they are used, at the same places all the time. Over all ranks each element is in one of them.
+  [[nodiscard]] std::vector<SavedPiece> pieces() const;
+  /// *Collective* over the data axis. Returns when the other ranks' updated parameters are here: the policy must not be
+  /// destroyed before.
+  void wait_for_parameters() { arriving_.wait(); }
   /// *Collective* over the job. Takes a checkpoint that was saved after `num_updates`: of moments and weights, in all
   /// of their digits, this rank asks for what it updates, and has the rest of the weights from the other ranks. Throws
   /// as load_pieces: then another checkpoint may be taken, which replaces everything.

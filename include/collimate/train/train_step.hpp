@@ -11,21 +11,22 @@
 #include "collimate/comm/communicator.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/forward.hpp"
+#include "collimate/engine/job_stop.hpp"
 #include "collimate/engine/model_pass.hpp"
 #include "collimate/objective/objective.hpp"
 #include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/train/policy.hpp"
+#include "collimate/train/work_gate.hpp"
 
 namespace collimate {
 
-/// What decides a step, the same on every rank but `stop_requested`.
+/// What decides a step, the same on every rank.
 struct StepOrder {
   std::int64_t step = 0;  // updates made before this one
   std::vector<std::uint64_t> pair_indices;
   double learning_rate = 0;
   double max_grad_norm = 0;
   bool check_against_reference = false;  // the policy still has the reference's weights
-  bool stop_requested = false;           // on this rank
 };
 
 /// What a step did, the same on every rank.
@@ -34,8 +35,8 @@ struct StepOutcome {
   double grad_norm = 0;  // before the clip
   double forward_flops = 0;
   std::uint64_t num_stream_tokens = 0;
-  bool stop_requested = false;  // on any rank
-  bool is_saving = false;       // any rank's part of the checkpoint under way
+  StopKind stop = StopKind::kNone;  // what any rank asks for
+  bool is_saving = false;           // any rank's part of the checkpoint under way
 };
 
 /// What a step works with. Not owned.
@@ -47,6 +48,8 @@ struct TrainStepParts {
   const ReferenceStore* reference = nullptr;  // null where the objective needs none
   Communicator& world;
   CheckpointSaver* saver = nullptr;  // null where nothing is saved
+  JobStop* stop = nullptr;           // null where nobody asks
+  WorkGate* gate = nullptr;          // null where no step is given up
 };
 
 /// Runs steps. Faults are found on the ranks of the last stage, but the pass goes on to its end, since other ranks wait
@@ -70,6 +73,7 @@ class TrainStep {
   [[nodiscard]] LocalResult forward_backward(const StepOrder& order, const BatchPlan& plan);
   at::Tensor share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
                       const ResponseLogProbs& log_probs, LocalResult& result);
+  [[nodiscard]] StopKind own_stop() const;
   StepOutcome agree(const StepOrder& order, const LocalResult& local);
   double reduce(const StepOrder& order);
 

@@ -1,13 +1,14 @@
 #pragma once
 // The training loop: steps, evaluations, checkpoints, reports. It owns its parts; build_trainer.hpp puts them together.
 
-#include <functional>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/log.hpp"
 #include "collimate/data/sampler.hpp"
 #include "collimate/engine/evaluator.hpp"
 #include "collimate/engine/step_report.hpp"
@@ -16,6 +17,7 @@
 #include "collimate/store/checkpoint_saver.hpp"
 #include "collimate/train/best_metric.hpp"
 #include "collimate/train/early_stopping.hpp"
+#include "collimate/train/step_rescue.hpp"
 #include "collimate/train/train_step.hpp"
 
 namespace collimate {
@@ -47,7 +49,9 @@ struct TrainerParts {
   CheckpointStore checkpoints;
   CheckpointState checkpoint_identity;               // fingerprints and configuration, filled into every checkpoint
   std::vector<std::unique_ptr<Observer>> observers;  // on rank 0
-  std::function<bool()> stop_requested;
+  const Log& log;
+  JobStop& stop;
+  EndJob end_job;
   TraceRecorder* trace = nullptr;    // null: no trace
   bool policy_is_reference = false;  // the initial weights are the reference's: step 0 is checked against the store
 };
@@ -55,10 +59,12 @@ struct TrainerParts {
 /// Runs a configuration to its end.
 class Trainer {
  public:
+  /// *Collective.*
   Trainer(TrainerParts parts, TrainProgress progress);
 
   /// *Collective.* Trains from the current progress. Returns kDone, also where early stopping ends the run, or
-  /// kInterrupted after a stop request, with a checkpoint committed in all cases. Throws as TrainStep::run and
+  /// kPreempted or kInterrupted after a request to stop, with a checkpoint committed in all cases. A step or evaluation
+  /// that would outlast the grace time is given up: then it does not return, and the job ends with kPreempted. Throws as TrainStep::run and
   /// Evaluator::evaluate do.
   ExitCode run();
 
@@ -67,23 +73,38 @@ class Trainer {
   [[nodiscard]] std::optional<std::string> early_stop() const;
 
  private:
-  /// True when a rank asked to stop.
-  bool run_step();
+  /// What a rank asks for.
+  StopKind run_step();
+  void announce_stop();
   [[nodiscard]] StepReport report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
                                      double seconds) const;
-  /// Whether it was the best so far.
-  bool evaluate();
-  [[nodiscard]] SaveOptions save_options() const;
+  struct EvaluationOutcome {
+    StopKind stop = StopKind::kNone;  // other than kNone: given up
+    bool is_best = false;
+  };
+  EvaluationOutcome evaluate();
+  [[nodiscard]] SaveOptions save_options();
+  [[nodiscard]] bool has_all_steps() const;
   /// After the step that was just made, or at its end.
   [[nodiscard]] bool evaluation_is_due() const;
-  void pay_owed_evaluation();
+  StopKind pay_owed_evaluation();
   [[nodiscard]] nlohmann::json trainer_state() const;
   void save(bool is_best);
+  void start_saving(bool is_best);
+  /// By the rescue's thread, while this object's own may be inside of `given_up` and changes nothing.
+  void save_last_step(WorkKind given_up);
+  [[nodiscard]] RescueParts rescue_parts();
+  [[nodiscard]] std::optional<double> usual_saving() const;
+  void tell_end();
   [[nodiscard]] double epoch() const { return parts_.sampler.epochs_done(progress_.step); }
 
   TrainerParts parts_;
   TrainProgress progress_;
+  std::unique_ptr<Communicator> saving_group_;  // the saver's own: the rescue's thread saves, too
   CheckpointSaver saver_;
+  std::int64_t saved_step_;  // of the last checkpoint that was begun; of the one that the run goes on from
+  std::atomic<double> usual_saving_{0};  // seconds; 0: not known
+  WorkGate gate_;
   TrainStep step_;
   BestMetric best_;
   EarlyStopping early_stopping_;

@@ -2,7 +2,6 @@
 // The one place where the parts of training meet: from a configuration to a trainer, every input checked before the
 // first byte is written.
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,14 +21,15 @@ struct TrainRequest {
   std::string config_file;  // for messages
   ResumeOption resume;
   std::vector<std::string> allowed_changes = {};  ///< fields of identity that may differ from the run's earlier part
-  std::function<bool()> stop_requested;
+  JobStop& stop;
+  EndJob end_job;  ///< for a step that must be given up
 };
 
 /// Owns everything that a trainer refers to, and the trainer.
 class TrainingRun {
  public:
   /// *Collective.* Opens and checks all inputs, claims the output folder, builds or restores the policy. Throws
-  /// AgreedError. `mesh` and `log` must outlive the run.
+  /// AgreedError, and Stopped when a rank asks to stop. `mesh`, `request.stop` and `log` must outlive the run.
   static std::unique_ptr<TrainingRun> build(RunConfig config, const TrainRequest& request, ProcessMesh& mesh,
                                             const Log& log);
   ~TrainingRun();
@@ -38,7 +38,7 @@ class TrainingRun {
   ExitCode run();
 
  private:
-  TrainingRun(RunConfig config, ProcessMesh& mesh, const Log& log);
+  TrainingRun(RunConfig config, JobStop& stop, ProcessMesh& mesh, const Log& log);
 
   void open_inputs();
   void open_scored_reference(const std::string& config_file);
@@ -63,6 +63,7 @@ class TrainingRun {
 
   RunConfig config_;
   ProcessMesh& mesh_;
+  JobStop& stop_;
   const Log& log_;
   Objective objective_;
   std::unique_ptr<ModelSource> model_;

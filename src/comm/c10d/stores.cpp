@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <c10/util/Logging.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -59,6 +60,12 @@ std::uint16_t port_of(const SocketHandle& socket) {
 // The key that says that every rank has arrived at a place.
 std::string all_at(const std::string& place) { return "all_" + place; }
 
+// It warns of each connection that another rank's end breaks, with a page of stack. The end itself is told elsewhere.
+void keep_c10d_quiet() {
+  constexpr int kErrors = 2;  // of the levels in c10/util/Logging.h
+  FLAGS_caffe2_log_level = std::max(FLAGS_caffe2_log_level, kErrors);
+}
+
 bool are_equal(const std::vector<std::string>& texts) {
   return std::ranges::all_of(texts, [&](const std::string& text) { return text == texts.front(); });
 }
@@ -88,6 +95,7 @@ SharedStore::SharedStore(Communicator& world)
     store_ = make_hash_store();
     return;
   }
+  keep_c10d_quiet();
   run_agreed(world, [&] {
     if (world_rank_ == 0) host();
   });

@@ -60,6 +60,7 @@ SavedPiece piece_at(const nlohmann::json& json) {
 }  // namespace
 
 std::vector<TensorGroup> gather_state(Policy& policy, Communicator& world) {
+  policy.wait_for_parameters();
   const std::vector<SavedPiece> own = policy.pieces();
   nlohmann::json places = nlohmann::json::array();
   std::string values;

@@ -1,0 +1,44 @@
+#pragma once
+// Short texts that any rank leaves for all the others, without MPI: it may be blocked, and threads beside the main one
+// have something to say too.
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace collimate {
+
+/// Texts under keys; the first text of a key stays. Used by any thread.
+class Notices {
+ public:
+  Notices() = default;
+  virtual ~Notices() = default;
+  Notices(const Notices&) = delete;
+  Notices& operator=(const Notices&) = delete;
+
+  /// *Local.* Every rank that looks from now on finds the text. Throws Error when the others cannot be reached.
+  virtual void publish(const std::string& key, const std::string& text) = 0;
+  /// *Local.* Never waits for another rank to publish. Throws Error likewise.
+  [[nodiscard]] virtual std::optional<std::string> find(const std::string& key) = 0;
+};
+
+/// Of the threads of one process.
+class LocalNotices final : public Notices {
+ public:
+  void publish(const std::string& key, const std::string& text) override {
+    const std::scoped_lock lock(mutex_);
+    texts_.emplace(key, text);
+  }
+  [[nodiscard]] std::optional<std::string> find(const std::string& key) override {
+    const std::scoped_lock lock(mutex_);
+    const auto found = texts_.find(key);
+    return found == texts_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> texts_;
+};
+
+}  // namespace collimate
