@@ -70,5 +70,13 @@ TEST(ConfigsTest, the_tiny_model_has_five_million_parameters) {
   EXPECT_NEAR(static_cast<double>(num_parameters(spec)), 5e6, 2e5);
 }
 
+TEST(ConfigsTest, the_model_of_the_cluster_jobs_is_llama_3_1_70b) {
+  const fs::path file = kConfigs / "models" / "llama-3.1-70b.json";
+  const ModelSpec spec = parse_model_config(read_bytes(file), file.string());
+  EXPECT_EQ(num_parameters(spec), 70'553'706'496);
+  EXPECT_EQ(spec.num_heads, 64);
+  EXPECT_EQ(spec.num_kv_heads, 8);
+}
+
 }  // namespace
 }  // namespace collimate
