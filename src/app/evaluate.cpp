@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint_choice.hpp"
+#include "collimate/base/activity_log.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/evaluator.hpp"
@@ -30,6 +31,7 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
   return run_session(options.config, [&](const Session& session) {
     const RunConfig& config = session.config;
     Communicator& world = session.mesh.world();
+    note_work(world.activity(), "opening the model");
     const auto model = make_agreed(world, [&] {
       if (config.data.eval.empty()) throw InputError("data.eval is empty; evaluate needs an evaluation set");
       return open_divided_model(config.model, config.parallel);
@@ -38,6 +40,7 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
     const auto needed = needed_reference(config, data, std::nullopt, world);
     std::optional<ReferenceStore> reference;
     if (needed) reference = open_complete_reference(config, data, *needed, world, options.config.file);
+    note_work(world.activity(), "opening the checkpoint");
     const auto checkpoint = make_agreed(world, [&] { return open_chosen_checkpoint(config, options.checkpoint); });
     const Objective objective(config.objective);
     const PackingOptions packing =

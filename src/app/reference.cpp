@@ -1,3 +1,4 @@
+#include "collimate/base/activity_log.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/reference_job.hpp"
@@ -22,6 +23,7 @@ ExitCode run_reference(const ConfigOptions& options) {
     const RunConfig& config = session.config;
     Communicator& world = session.mesh.world();
     JobStop stop(signal, session.notices, world.rank(), config.runtime.grace_seconds);
+    note_work(world.activity(), "opening the model");
     const auto model = make_agreed(world, [&] { return open_reference_model(config); });
     const RunData data = open_scanned_data(config, *model, world);
     const ReferenceIdentity identity = reference_identity(config, model_fingerprints(*model, world), data.train);

@@ -139,9 +139,13 @@ HealthChannel::HealthChannel(JobStore& store, Communicator& world, ActivityLog& 
 }
 
 HealthChannel::~HealthChannel() {
-  if (std::uncaught_exceptions() > 0) return;
-  const WaitScope wait(&state_->activity, "the end of the other ranks");
-  state_->store.close();
+  if (std::uncaught_exceptions() == 0) {
+    const WaitScope wait(&state_->activity, "the end of the other ranks");
+    state_->store.close();
+  }
+  // They may use the channel up to now.
+  state_->looking = {};
+  state_->beating = {};
 }
 
 void HealthChannel::publish(const std::string& key, const std::string& value) {

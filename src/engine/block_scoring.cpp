@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/engine/batch_source.hpp"
 #include "collimate/engine/memory_check.hpp"
 #include "collimate/engine/progress.hpp"
@@ -77,9 +78,11 @@ void score_share(const ReferenceJob& job, const ReferenceForm& form, const Block
   std::future<void> saved;
   if (!share.blocks.empty()) next = start_reading(*share.blocks.front(), packing);
   for (std::size_t i = 0; i < share.blocks.size() && poll.next() == StopKind::kNone; ++i) {
+    note_work(job.mesh.world().activity(), "reading block {} of {}", i + 1, share.blocks.size());
     const BlockStreams streams = next.get();
     if (i + 1 < share.blocks.size()) next = start_reading(*share.blocks[i + 1], packing);
     std::vector<ReferenceRow> rows = score_block(pass, share.blocks[i]->places, streams, form.per_token);
+    note_work(job.mesh.world().activity(), "writing the rows of block {} of {}", i + 1, share.blocks.size());
     if (pass.is_speaker()) start_saving(saved, parts, std::move(rows));
     log.add(share.blocks[i]->places.size());
   }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/model/tensor_piece.hpp"
 #include "collimate/plan/pipeline_layout.hpp"
@@ -43,7 +44,12 @@ ParameterLoader parameter_loader(const ModelSource& source) {
 }
 
 ModelShard build_shard(const ModelSource& source, const ShardLayout& layout, const StageOptions& options) {
-  return {source.spec(), layout, parameter_loader(source), options};
+  const ParameterLoader load = [activity = layout.axis.group->activity(),
+                                part = parameter_loader(source)](const PlacedTensor& placed) {
+    note_work(activity, "loading weights, tensor {}", placed.tensor.name);
+    return part(placed);
+  };
+  return {source.spec(), layout, load, options};
 }
 
 ModelShard build_unset_shard(const ModelSpec& spec, const ShardLayout& layout, const StageOptions& options) {

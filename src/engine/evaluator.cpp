@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
 
@@ -26,6 +27,7 @@ std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, Jo
   const at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   const std::uint64_t num_pairs = source_.dataset().size();
+  note_work(world_.activity(), "planning the evaluation");
   std::vector<BatchPlan> plans;
   BatchTotals totals;
   for (std::int64_t i = 0; i < num_evaluation_batches(num_pairs, eval_batch_size_); ++i) {
@@ -54,6 +56,7 @@ std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, Jo
 }
 
 void Evaluator::add_batch(ModelPass& pass, const BatchPlan& plan, const BatchTotals& totals, MetricValues& sums) const {
+  note_work(world_.activity(), "reading pairs for the evaluation");
   const std::vector<MicroBatch> microbatches = source_.read_all(plan);
   pass.evaluate(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     if (!pass.is_speaker()) return at::Tensor();

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "block_scoring.hpp"
+#include "collimate/base/activity_log.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/io/atomic_file.hpp"
 #include "collimate/io/file_lock.hpp"
@@ -118,6 +119,7 @@ std::vector<ReferenceBlock> reference_blocks(const RunData& data, const Referenc
 void complete_reference_store(const ReferenceJob& job) {
   Communicator& world = job.mesh.world();
   const std::string& path = job.config.reference.store.value();
+  note_work(world.activity(), "opening {}", path);
   std::optional<FileLock> lock;
   run_agreed(world, [&] {
     if (world.rank() != 0) return;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/store/weights_fingerprint.hpp"
@@ -13,6 +14,8 @@ namespace collimate {
 namespace {
 
 constexpr std::size_t kShownPairs = 5;
+// Between two notes of progress.
+constexpr std::uint64_t kScannedPairs = 65536;
 
 std::string shown_ids(const std::vector<Hash128>& ids) {
   std::string text;
@@ -20,11 +23,16 @@ std::string shown_ids(const std::vector<Hash128>& ids) {
   return ids.size() > kShownPairs ? text + ", ..." : text;
 }
 
-void scan_share(const PreferenceDataset& dataset, std::int64_t vocab_size, int share, int num_shares) {
+void scan_share(const PreferenceDataset& dataset, std::int64_t vocab_size, int share, int num_shares,
+                ActivityLog* activity) {
   const auto bound = [&](int index) {
     return dataset.size() * static_cast<std::uint64_t>(index) / static_cast<std::uint64_t>(num_shares);
   };
-  dataset.scan_tokens(bound(share), bound(share + 1), vocab_size);
+  const std::uint64_t end = bound(share + 1);
+  for (std::uint64_t begin = bound(share); begin < end; begin += kScannedPairs) {
+    note_work(activity, "reading the tokens of the pairs from {} on", begin);
+    dataset.scan_tokens(begin, std::min(end, begin + kScannedPairs), vocab_size);
+  }
 }
 
 // Whether the reference is what the policy starts from, as far as paths tell.
@@ -77,14 +85,15 @@ RunData open_data(const RunConfig& config, const ModelSource& model) {
   return data;
 }
 
-void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares) {
-  scan_share(data.train, vocab_size, share, num_shares);
-  if (data.eval) scan_share(*data.eval, vocab_size, share, num_shares);
+void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares, ActivityLog* activity) {
+  scan_share(data.train, vocab_size, share, num_shares, activity);
+  if (data.eval) scan_share(*data.eval, vocab_size, share, num_shares, activity);
 }
 
 RunData open_scanned_data(const RunConfig& config, const ModelSource& model, Communicator& world) {
+  note_work(world.activity(), "opening the data files");
   RunData data = make_agreed(world, [&] { return open_data(config, model); });
-  run_agreed(world, [&] { scan_data(data, model.spec().vocab_size, world.rank(), world.size()); });
+  run_agreed(world, [&] { scan_data(data, model.spec().vocab_size, world.rank(), world.size(), world.activity()); });
   return data;
 }
 

@@ -44,11 +44,11 @@ void require_writable_folder(const fs::path& path) {
   }
 }
 
-/// Whether a folder holds more than what a killed claim left in it.
+/// Whether a folder holds more than what a killed claim, or the watchdog of a job that did not get far, left in it.
 bool has_content(const fs::path& folder, const fs::path& config_file) {
   return std::ranges::any_of(fs::directory_iterator(folder), [&](const fs::directory_entry& entry) {
-    const bool is_lock = entry.path().filename() == "checkpoints.lock";
-    return !is_lock && !is_staged_for(entry.path().string(), config_file.string());
+    const bool is_known = entry.path().filename() == "checkpoints.lock" || entry.path().filename() == "failures";
+    return !is_known && !is_staged_for(entry.path().string(), config_file.string());
   });
 }
 

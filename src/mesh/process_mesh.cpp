@@ -19,7 +19,13 @@ ProcessMesh::ProcessMesh(GroupFactory& control, GroupFactory& tensors, const Mes
 c10::Device ProcessMesh::device() const { return tensors_->device(); }
 
 Communicator& ProcessMesh::add_group(const std::string& name, const std::vector<int>& members) {
-  return *added_.emplace_back(tensors_->make_group(name, members));
+  const auto& added = added_.emplace_back(tensors_->make_group(name, members));
+  added->set_activity(world_->activity());
+  return *added;
+}
+
+void ProcessMesh::set_activity(ActivityLog* activity) const {
+  for_each_group([&](Communicator& group) { group.set_activity(activity); });
 }
 
 void ProcessMesh::for_each_group(const std::function<void(Communicator&)>& visit) const {

@@ -10,6 +10,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 
 namespace collimate {
@@ -188,8 +189,11 @@ void ScheduleExecutor::run(const Schedule& schedule, StageWork& work) {
                            trace_ == nullptr ? ""
                                              : fmt::format("{} stage {} microbatch {}", enum_name(action.kind),
                                                            action.stage, action.microbatch));
+    note_work(pipeline_.activity(), "{} of microbatch {} on stage {}", enum_name(action.kind), action.microbatch,
+              action.stage);
     run.play(action);
   }
+  note_work(pipeline_.activity(), "the end of a pass");
   run.finish();
 }
 

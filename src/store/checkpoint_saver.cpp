@@ -9,6 +9,7 @@
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/io/atomic_folder.hpp"
@@ -66,6 +67,7 @@ CheckpointSaver::~CheckpointSaver() = default;
 
 void CheckpointSaver::start(const CheckpointState& state, std::span<const SavedPiece> own, BestMark best) {
   finish();
+  note_work(world_.activity(), "starting the checkpoint of step {}", state.step);
   auto save = std::make_unique<Save>();
   {
     const Stopwatch stall(save->report.stall_seconds);
@@ -73,10 +75,10 @@ void CheckpointSaver::start(const CheckpointState& state, std::span<const SavedP
     save->report.step = state.step;
     save->best = best;
     const std::string path = stage(*save, own);
-    save->work = queue_.start([&save = *save, path](const std::stop_token& stop) {  // ends before it is gone
-      const Stopwatch writing(save.report.write_seconds);
-      save.share = save.pieces->write(path, stop);
-    });
+    save->work = queue_.start(
+        [&save = *save, path, activity = world_.activity()](const std::stop_token& stop) {  // ends before it is gone
+          save.share = save.pieces->write(path, stop, activity);
+        });
   }
   save_ = std::move(save);
   phase_ = Phase::kWriting;
@@ -156,6 +158,7 @@ void CheckpointSaver::end() {
 
 void CheckpointSaver::finish() {
   try {
+    if (phase_ != Phase::kIdle) note_work(world_.activity(), "writing the checkpoint of step {}", save_->state.step);
     while (phase_ != Phase::kIdle) advance();
   } catch (const AgreedError&) {
     phase_ = Phase::kIdle;

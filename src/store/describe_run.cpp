@@ -24,6 +24,12 @@ std::string pointer_text(const CheckpointStore& store, const char* name) {
   return path ? fs::path(*path).filename().string() : "none";
 }
 
+// What the watchdog of a job that hung has left.
+std::string describe_failures(const fs::path& folder) {
+  const auto num_files = std::distance(fs::directory_iterator(folder), fs::directory_iterator());
+  return fmt::format("  {}: where the threads of {} ranks were when a job hung\n", folder.string(), num_files);
+}
+
 }  // namespace
 
 std::string describe_metrics(const std::string& path) {
@@ -71,6 +77,7 @@ std::string describe_run(const std::string& folder, InspectDepth depth) {
   }
   if (fs::exists(root / "metrics.jsonl")) text += describe_metrics((root / "metrics.jsonl").string());
   if (fs::exists(root / "checkpoints")) text += describe_checkpoints((root / "checkpoints").string(), depth);
+  if (fs::exists(root / "failures")) text += describe_failures(root / "failures");
   return text;
 }
 

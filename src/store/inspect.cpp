@@ -42,7 +42,7 @@ std::string describe_file(const std::string& path, InspectDepth depth) {
 std::string describe_folder(const std::string& path, InspectDepth depth) {
   const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name); };
   if (has("manifest.json")) return detail::describe_checkpoint(path, depth);
-  if (has("checkpoints") || has("metrics.jsonl")) return detail::describe_run(path, depth);
+  if (has("checkpoints") || has("metrics.jsonl") || has("failures")) return detail::describe_run(path, depth);
   if (has("config.json")) return detail::describe_model_folder(path, depth);
   if (detail::holds_checkpoints(path)) return detail::describe_checkpoints(path, depth);
   throw InputError(

@@ -7,6 +7,7 @@
 #include <ATen/ops/empty.h>
 
 #include "block_reader.hpp"
+#include "collimate/base/activity_log.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/comm/solo.hpp"
 #include "collimate/store/load_plan.hpp"
@@ -53,6 +54,7 @@ class PieceLoader {
       return at::empty({most_bytes}, at::kByte);
     });
     for (std::size_t i = 0; i < rounds.size(); ++i) {
+      note_work(world_.activity(), "loading a checkpoint, round {} of {}", i + 1, rounds.size());
       if (i + 1 < rounds.size()) expect(rounds[i + 1]);
       run_round(rounds[i], buffer);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/base/shard_range.hpp"
 #include "collimate/comm/agreement.hpp"
@@ -132,6 +133,7 @@ void write_rows(const std::string& staged, std::span<const ReferenceRow> own, co
 
 void merge_blocks(const MergeInputs& inputs, Communicator& world) {
   const std::vector<RowSource> sources = sources_of(inputs);
+  note_work(world.activity(), "writing {}", inputs.path);
   const ShardRange part = shard_range(std::ssize(sources), world.size(), world.rank());
   const std::vector<ReferenceRow> own = make_agreed(world, [&] {
     return RowReader(inputs).read(
@@ -150,6 +152,7 @@ void merge_blocks(const MergeInputs& inputs, Communicator& world) {
   world.barrier();
   run_agreed(world, [&] {
     if (!writer) return;
+    note_work(world.activity(), "reading {} back", staged);
     static_cast<void>(ReferenceStore::open(staged, TokenValues::kRead));
     writer->commit();
   });

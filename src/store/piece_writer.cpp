@@ -48,9 +48,9 @@ PieceWriter::PieceWriter(int rank, std::span<const SavedPiece> pieces)
   num_lent_ = portions_.size();
 }
 
-ManifestShare PieceWriter::write(const std::string& folder, const std::stop_token& stop) {
+ManifestShare PieceWriter::write(const std::string& folder, const std::stop_token& stop, ActivityLog* activity) {
   try {
-    if (!infos_.empty()) write_file(folder, stop);
+    if (!infos_.empty()) write_file(folder, stop, activity);
     return std::move(share_);
   } catch (...) {
     {
@@ -62,7 +62,7 @@ ManifestShare PieceWriter::write(const std::string& folder, const std::stop_toke
   }
 }
 
-void PieceWriter::write_file(const std::string& folder, const std::stop_token& stop) {
+void PieceWriter::write_file(const std::string& folder, const std::stop_token& stop, ActivityLog* activity) {
   OutputFile file((std::filesystem::path(folder) / name_).string());
   SafetensorsWriter writer(file, infos_);
   place_pieces(file.num_bytes());
@@ -71,6 +71,7 @@ void PieceWriter::write_file(const std::string& folder, const std::stop_token& s
     writer.append(bytes_of(portion.to(at::kCPU).contiguous()));
     portion.reset();
     finish_portion();
+    if (activity != nullptr) activity->tick();
   }
   writer.finish();
   file.close();

@@ -13,6 +13,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/store/checkpoint.hpp"
 #include "manifest.hpp"
 
@@ -31,8 +32,8 @@ class PieceWriter {
   PieceWriter(int rank, std::span<const SavedPiece> pieces);
 
   /// Writes all of them into `folder`, which all ranks share, and makes the file durable; no file where there are no
-  /// pieces. Once. Throws Error, also when a stop is requested.
-  ManifestShare write(const std::string& folder, const std::stop_token& stop = {});
+  /// pieces. Once. `activity` ticks as it goes on. Throws Error, also when a stop is requested.
+  ManifestShare write(const std::string& folder, const std::stop_token& stop = {}, ActivityLog* activity = nullptr);
 
   /// Returns when the values may change: what is not yet written is copied to the host, at most `buffer_bytes` of it,
   /// from the end on; what comes before that is waited for. Further calls cost nothing. Returns at once when write()
@@ -40,7 +41,7 @@ class PieceWriter {
   ReleaseCost release(std::uint64_t buffer_bytes);
 
  private:
-  void write_file(const std::string& folder, const std::stop_token& stop);
+  void write_file(const std::string& folder, const std::stop_token& stop, ActivityLog* activity);
   void place_pieces(std::uint64_t header_bytes);
   [[nodiscard]] at::Tensor next_portion();
   void finish_portion();

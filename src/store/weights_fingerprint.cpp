@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "byte_shares.hpp"
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
 
@@ -45,8 +46,14 @@ std::string hash_together(const ModelSource& model, Communicator& world) {
   std::vector<std::size_t> all(tensors.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   const auto shares = detail::byte_shares(tensors, all, world.size());
-  const auto own =
-      make_agreed(world, [&] { return model.tensor_hashes(shares[static_cast<std::size_t>(world.rank())]); });
+  const auto own = make_agreed(world, [&] {
+    std::vector<Hash128> hashes_of_own;
+    for (const std::size_t index : shares[static_cast<std::size_t>(world.rank())]) {
+      note_work(world.activity(), "hashing weights, tensor {}", tensors[index].name);
+      hashes_of_own.push_back(model.tensor_hashes({&index, 1}).front());
+    }
+    return hashes_of_own;
+  });
   const auto parts = world.all_gather_bytes({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(Hash128)});
   std::vector<TensorHash> hashes;
   for (std::size_t rank = 0; rank < shares.size(); ++rank) {

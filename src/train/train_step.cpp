@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
@@ -35,12 +36,19 @@ double log_prob_tolerance(at::ScalarType dtype) {
 
 StepOutcome TrainStep::run(const StepOrder& order) {
   if (parts_.gate != nullptr) parts_.gate->open(WorkKind::kStep);
+  ActivityLog* const activity = parts_.world.activity();
+  if (activity != nullptr) activity->set_step(order.step);
+  note_work(activity, "planning the batch");
   const BatchPlan plan = parts_.source.plan(order.pair_indices);
   parts_.policy.begin_step(static_cast<int>(plan.microbatches.size()));
   StepOutcome outcome = agree(order, forward_backward(order, plan));
   outcome.num_stream_tokens = plan.num_stream_tokens;
   outcome.grad_norm = reduce(order);
-  if (parts_.saver != nullptr) parts_.saver->release_values();
+  if (parts_.saver != nullptr) {
+    note_work(activity, "letting go of values that a checkpoint is still to have");
+    parts_.saver->release_values();
+  }
+  note_work(activity, "updating the weights");
   parts_.policy.update(order.learning_rate, outcome.grad_norm, order.max_grad_norm);
   return outcome;
 }
@@ -48,6 +56,7 @@ StepOutcome TrainStep::run(const StepOrder& order) {
 TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const BatchPlan& plan) {
   LocalResult result{
       .metrics = MetricValues(parts_.objective.metric_names().size(), 0.0), .forward_flops = 0.0, .fault = {}};
+  note_work(parts_.world.activity(), "reading the batch's pairs");
   const std::vector<MicroBatch> microbatches = parts_.source.read_all(plan);
   parts_.pass.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
     return share_of(order, plan, microbatches[index], log_probs, result);
@@ -92,6 +101,7 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
   for (const double vote : StopVotes::of(own_stop())) values.push_back(vote);
   values.push_back(save.is_busy ? 1.0 : 0.0);
   values.push_back(fault.empty() ? 0.0 : 1.0);
+  note_work(parts_.world.activity(), "adding up the step's metrics");
   reduce_metrics(values, parts_.world);
   if (parts_.gate != nullptr) parts_.gate->pass();
   if (values.back() > 0.0) {
@@ -109,6 +119,7 @@ StepOutcome TrainStep::agree(const StepOrder& order, const LocalResult& local) {
 }
 
 double TrainStep::reduce(const StepOrder& order) {
+  note_work(parts_.world.activity(), "adding up gradients");
   const double norm = parts_.policy.reduce_gradients();
   if (!std::isfinite(norm)) {
     throw AgreedError(

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/trace.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/device_peak.hpp"
@@ -68,6 +69,7 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
       early_stopping_(parts_.config.train.early_stopping, best_.name()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
       peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
+  saving_group_->set_activity(parts_.mesh.world().activity());
   best_.restore(progress_.best);
   early_stopping_.restore(progress_.early_stopping);
 }
@@ -169,6 +171,7 @@ StopKind Trainer::run_step() {
   progress_.num_pairs += order.pair_indices.size();
   progress_.num_tokens += outcome.num_stream_tokens;
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  note_work(parts_.mesh.world().activity(), "reporting the step");
   const StepReport report = report_of(outcome, order.learning_rate, order.pair_indices.size(), elapsed.count());
   for (const auto& observer : parts_.observers) observer->on_step(report);
   return outcome.stop;
@@ -230,6 +233,7 @@ SaveOptions Trainer::save_options() {
 }
 
 void Trainer::save(bool is_best) {
+  note_work(parts_.mesh.world().activity(), "saving the checkpoint of step {}", progress_.step);
   parts_.policy.wait_for_parameters();
   start_saving(is_best);
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/base/host_name.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
@@ -68,6 +69,7 @@ void TrainingRun::log_memory() const {
 
 void TrainingRun::open_inputs() {
   Communicator& world = mesh_.world();
+  note_work(world.activity(), "opening the model");
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   data_ = open_scanned_data(config_, *model_, world);
   run_agreed(world,
@@ -80,6 +82,7 @@ void TrainingRun::open_inputs() {
 // A run that needs rows and may not score them ends before it writes anything.
 void TrainingRun::open_scored_reference(const std::string& config_file) {
   if (!needed_reference_ || config_.reference.score == ScoreTime::kAtStart) return;
+  note_work(mesh_.world().activity(), "opening the reference store");
   reference_ = open_complete_reference(config_, *data_, *needed_reference_, mesh_.world(), config_file);
 }
 
@@ -104,6 +107,7 @@ void TrainingRun::score_reference(const ModelSource& model, const ModelShard* sh
 
 bool TrainingRun::lock_output(const TrainRequest& request) {
   Communicator& world = mesh_.world();
+  note_work(world.activity(), "looking for a checkpoint to go on from");
   std::optional<Checkpoint> found = open_named_checkpoint(request.resume, world);
   Continuation continuation{.allowed = request.allowed_changes};
   if (found) continuation.resumed_from = {.place = found->path(), .text = found->state().configuration};
@@ -118,6 +122,7 @@ bool TrainingRun::lock_output(const TrainRequest& request) {
 
 void TrainingRun::claim_output() {
   Communicator& world = mesh_.world();
+  note_work(world.activity(), "claiming the output folder");
   for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
@@ -143,6 +148,7 @@ ModelShard TrainingRun::initial_shard(bool is_resumed) const {
 }
 
 void TrainingRun::build_policy(bool is_resumed, const std::string& config_file) {
+  note_work(mesh_.world().activity(), "building the policy");
   set_deterministic(config_.train.deterministic);
   const bool is_to_score = needed_reference_ && !reference_;
   const bool policy_scores = is_to_score && policy_can_score(is_resumed);
@@ -158,6 +164,7 @@ void TrainingRun::build_policy(bool is_resumed, const std::string& config_file) 
   }
   policy_.emplace(std::move(shard), config_.optimizer, PolicyOptions{.zero_stage = config_.parallel.zero_stage}, mesh_);
   pass_.emplace(policy_->shard(), mesh_, config_.parallel);
+  note_work(mesh_.world().activity(), "taking the initial weights");
   run_agreed(mesh_.world(), [&] {
     if (!is_resumed) policy_->take_initial_weights(*model_);
   });
@@ -184,6 +191,7 @@ void TrainingRun::start_trace() {
 }
 
 void TrainingRun::build_trainer(const TrainRequest& request, const TrainProgress& progress, bool is_resumed) {
+  note_work(mesh_.world().activity(), "building the trainer");
   const PackingOptions packing =
       packing_options(config_.batch, mesh_.shape(), model_->spec(), needed_responses(objective_.needs()));
   const ReferenceStore* reference = reference_ ? &*reference_ : nullptr;

@@ -34,6 +34,8 @@ constexpr bool fits(BackendType backend, DeviceType device) {
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
   BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU
+  /// after which a job without progress, or a rank that is not heard of, ends it with a report; unset: never
+  std::optional<std::int64_t> watchdog_seconds = 600;
   double grace_seconds = 60;                     ///< from a scheduler's signal until it ends the job by force
   CheckLevel check_level = CheckLevel::kNormal;  ///< full: ranks agree on every collective before they run it
   std::optional<std::string> trace;              ///< file for a Chrome trace of every action of this run
@@ -47,6 +49,7 @@ struct RuntimeConfig {
     return std::tuple{
         field("device", &RuntimeConfig::device, Role::kLayout),
         field("backend", &RuntimeConfig::backend, Role::kLayout),
+        field("watchdog_seconds", &RuntimeConfig::watchdog_seconds, Role::kOperational, at_least(1)),
         field("grace_seconds", &RuntimeConfig::grace_seconds, Role::kOperational, above(0)),
         field("check_level", &RuntimeConfig::check_level, Role::kOperational),
         field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{}),

@@ -34,8 +34,8 @@ struct JobHealth {
 
 struct HealthOptions {
   std::chrono::milliseconds beat{1000};  ///< between two heartbeats
-  /// Called about twice a beat by a thread that no store can hold up. It must not call the channel. Empty: nobody
-  /// looks.
+  /// Called about twice a beat by a thread that no store can hold up: it must call the channel only where the job is to
+  /// end. Empty: nobody looks.
   std::function<void(const JobHealth& health)> on_look = {};
   /// Called after each beat that the store has answered, by the thread that beats; it may publish and find.
   std::function<void()> on_beat = {};

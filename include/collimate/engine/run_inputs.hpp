@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "collimate/base/activity_log.hpp"
 #include "collimate/comm/communicator.hpp"
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/job/config.hpp"
@@ -24,8 +25,9 @@ struct RunData {
 RunData open_data(const RunConfig& config, const ModelSource& model);
 
 /// *Local.* Reads this share of all tokens and checks them against the vocabulary: number `share` of `num_shares`.
-/// Throws InputError.
-void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares);
+/// `activity` (or null) is told of it. Throws InputError.
+void scan_data(const RunData& data, std::int64_t vocab_size, int share, int num_shares,
+               ActivityLog* activity = nullptr);
 
 /// *Collective.* Both of the above, each rank reading its share of the tokens. Throws AgreedError.
 RunData open_scanned_data(const RunConfig& config, const ModelSource& model, Communicator& world);

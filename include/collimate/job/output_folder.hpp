@@ -52,6 +52,10 @@ class OutputFolder {
   [[nodiscard]] std::filesystem::path config_file() const { return path_ / "config.yaml"; }
   [[nodiscard]] std::filesystem::path metrics_file() const { return path_ / "metrics.jsonl"; }
   [[nodiscard]] std::filesystem::path run_file() const { return path_ / "run.json"; }
+  /// What a job that hung has left: the stacks of its ranks.
+  [[nodiscard]] static std::filesystem::path failures(const RunConfig& config) {
+    return std::filesystem::path(config.output.directory) / "failures";
+  }
   [[nodiscard]] std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
 
  private:

@@ -38,6 +38,9 @@ class ProcessMesh {
   /// ranks, those of all callers dividing the job (see GroupFactory::make_group). Owned by the mesh.
   Communicator& add_group(const std::string& name, const std::vector<int>& members);
 
+  /// Has every group, those that are added later among them, note what waits for other ranks; not owned, null for none.
+  void set_activity(ActivityLog* activity) const;
+
   /// Calls `visit` with every group of the mesh, added ones included.
   void for_each_group(const std::function<void(Communicator&)>& visit) const;
 

@@ -46,6 +46,14 @@ std::unique_ptr<Communicator> MpiEnvironment::make_group(const std::string& name
                                                    static_cast<int>(world_ranks.size()), *progress_);
 }
 
+bool MpiEnvironment::is_running() {
+  int is_started = 0;
+  int is_ended = 0;
+  MPI_Initialized(&is_started);
+  MPI_Finalized(&is_ended);
+  return is_started != 0 && is_ended == 0;
+}
+
 void MpiEnvironment::abort_job(ExitCode code) {
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
   std::abort();  // MPI_Abort does not return; this tells the compiler so

@@ -25,6 +25,8 @@ class MpiEnvironment final : public GroupFactory {
   [[nodiscard]] std::unique_ptr<Communicator> make_group(const std::string& name,
                                                          const std::vector<int>& world_ranks) override;
 
+  /// *Local.* Whether MPI has been started and not yet ended: before and after that it can end no job.
+  [[nodiscard]] static bool is_running();
   /// *Local.* Ends the whole job at once, whatever the other ranks wait for.
   [[noreturn]] static void abort_job(ExitCode code);
 
