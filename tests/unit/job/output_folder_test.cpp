@@ -91,6 +91,15 @@ TEST_F(OutputFolderTest, what_a_killed_claim_left_is_no_content) {
   EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
 }
 
+TEST_F(OutputFolderTest, what_a_watchdog_left_is_no_content) {
+  EXPECT_EQ(OutputFolder::failures(config()), run() / "failures");
+  fs::create_directories(run() / "failures");
+  write_bytes(run() / "failures/rank_00000.txt", "thread 1");
+  EXPECT_FALSE(OutputFolder::inspect(config()).is_continued());
+  OutputFolder::inspect(config()).claim();
+  EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
+}
+
 TEST_F(OutputFolderTest, the_same_run_continues) {
   OutputFolder::inspect(config()).claim();
   write_bytes(run() / "metrics.jsonl", "{}\n");

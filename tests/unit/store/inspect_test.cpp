@@ -1,5 +1,7 @@
 #include "collimate/store/inspect.hpp"
 
+#include <filesystem>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
@@ -101,6 +103,13 @@ TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
                                 HasSubstr("step 5")));
   write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1}\n{\"ste\n");
   expect_damage(path_, HasSubstr("metrics.jsonl: line 2"));
+}
+
+TEST_F(InspectTest, tells_where_a_job_hung) {
+  std::filesystem::create_directories(path_ + "/failures");
+  write_bytes(path_ + "/failures/rank_00000.txt", "thread 1");
+  write_bytes(path_ + "/failures/rank_00001.txt", "thread 1");
+  expect_described(path_, AllOf(HasSubstr("run "), HasSubstr("where the threads of 2 ranks were when a job hung")));
 }
 
 TEST_F(InspectTest, says_that_something_is_none_of_ours) {
