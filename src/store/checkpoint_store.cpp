@@ -78,6 +78,9 @@ CheckpointStore::CheckpointStore(std::string folder, int save_total_limit, int k
 }
 
 AtomicFolder CheckpointStore::stage(std::int64_t step) const {
+  // Made anew it would be a folder that nobody finds: without the run's configuration, perhaps on another file system.
+  const fs::path run = fs::path(folder_).parent_path();
+  if (!run.empty() && !fs::is_directory(run)) throw Error(fmt::format("{}: the run's folder has gone", run.string()));
   try {
     return AtomicFolder(path_of(step), AtomicFolder::Existing::kReplace);
   } catch (const InputError& failure) {
