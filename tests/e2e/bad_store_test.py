@@ -12,12 +12,6 @@ from pairs import Pair, pair_id, random_pairs, write_preferences
 LAUNCHERS = {1: "", 2: f"{REPOSITORY}/launch/mpirun -n 2 "}
 
 
-@pytest.fixture
-def scored_run(run):
-    succeed("reference", run.config())
-    return run
-
-
 def other_weights(run):
     run.sections["model"]["path"] = str(make_llama(run.folder / "other", seed=2))
 

@@ -6,12 +6,6 @@ import pytest
 from jobs import TIMING, read_metrics, refuse, succeed
 
 
-@pytest.fixture
-def scored_run(run):
-    succeed("reference", run.config())
-    return run
-
-
 def steps_of(run):
     return [int(path.name.removeprefix("step_")) for path in sorted((run.output / "checkpoints").glob("step_*"))]
 

@@ -24,6 +24,23 @@ def saved_run(scored_run):
     return scored_run
 
 
+@pytest.fixture(scope="module")
+def trained_output(tmp_path_factory):
+    """Where the output folder of the first trained run is kept."""
+    return tmp_path_factory.mktemp("trained") / "out"
+
+
+@pytest.fixture
+def trained_run(saved_run, trained_output):
+    """`saved_run` after its training on one rank: done once, copied from then on."""
+    if not trained_output.exists():
+        succeed("train", saved_run.config())
+        shutil.copytree(saved_run.output, trained_output, symlinks=True)
+    else:
+        shutil.copytree(trained_output, saved_run.output, symlinks=True)
+    return saved_run
+
+
 def step_folder(run, step):
     return run.output / "checkpoints" / f"step_{step:08}"
 
@@ -84,11 +101,10 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("spoil", "says"), DAMAGES, ids=[spoil.__name__ for spoil, _ in DAMAGES])
-def test_a_damaged_checkpoint_is_refused_by_name_and_the_run_goes_on_from_the_one_before(saved_run, spoil, says):
-    config = saved_run.config()
-    succeed("train", config)
-    newest = step_folder(saved_run, NUM_STEPS)
-    whole, metrics = tensor_bytes(newest), without_timing(step_metrics(saved_run.output))
+def test_a_damaged_checkpoint_is_refused_by_name_and_the_run_goes_on_from_the_one_before(trained_run, spoil, says):
+    config = trained_run.config()
+    newest = step_folder(trained_run, NUM_STEPS)
+    whole, metrics = tensor_bytes(newest), without_timing(step_metrics(trained_run.output))
     spoil(newest)
     spoilt = contents(newest)
     for chosen in ("latest", newest):
@@ -100,7 +116,7 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_run_goes_on_from_the_on
     for text in (newest.name, *says, "after step 4"):
         assert text in done.stderr, done.stderr
     assert tensor_bytes(newest) == whole
-    assert without_timing(step_metrics(saved_run.output)) == metrics
+    assert without_timing(step_metrics(trained_run.output)) == metrics
     # What has no manifest is no checkpoint of ours to replace.
     aside = newest.with_name(newest.name + ".aside-1")
     assert contents(aside) == spoilt if "manifest.json" not in spoilt else not aside.exists()
@@ -118,12 +134,11 @@ def test_of_two_ranks_each_file_is_verified(saved_run):
     assert tensor_bytes(step_folder(saved_run, NUM_STEPS)) == whole
 
 
-def test_a_folder_without_a_manifest_is_never_deleted(saved_run):
-    succeed("train", saved_run.config())
-    oldest = step_folder(saved_run, 2)
+def test_a_folder_without_a_manifest_is_never_deleted(trained_run):
+    oldest = step_folder(trained_run, 2)
     missing_manifest(oldest)
     before = contents(oldest)
-    succeed("train", saved_run.config(train={"max_steps": 10}, checkpoint={"save_total_limit": 1}))
+    succeed("train", trained_run.config(train={"max_steps": 10}, checkpoint={"save_total_limit": 1}))
     assert [path.name for path in sorted(oldest.parent.glob("step_*"))] == [oldest.name, "step_00000010"]
     assert contents(oldest) == before
 
@@ -146,28 +161,26 @@ def other_data(run):
 
 @pytest.mark.parametrize("change", [other_weights, other_config, other_data])
 @pytest.mark.parametrize("resume", ["auto", "path"])
-def test_a_checkpoint_of_other_inputs_is_refused_with_both_values(saved_run, tmp_path, change, resume):
-    succeed("train", saved_run.config())
-    checkpoint = step_folder(saved_run, NUM_STEPS)
-    before = contents(saved_run.output)
-    name = change(saved_run)
-    saved_run.store.unlink()
-    succeed("reference", saved_run.config())
-    output = saved_run.output if resume == "auto" else tmp_path / "fresh"
-    config = saved_run.config(output={"directory": str(output)})
+def test_a_checkpoint_of_other_inputs_is_refused_with_both_values(trained_run, tmp_path, change, resume):
+    checkpoint = step_folder(trained_run, NUM_STEPS)
+    before = contents(trained_run.output)
+    name = change(trained_run)
+    trained_run.store.unlink()
+    succeed("reference", trained_run.config())
+    output = trained_run.output if resume == "auto" else tmp_path / "fresh"
+    config = trained_run.config(output={"directory": str(output)})
     message = refuse("train", config, "--resume", resume if resume == "auto" else checkpoint, says=[checkpoint.name])
     (line,) = [line for line in message.splitlines() if line.startswith(f"  {name}: ")]
     saved, now = line.removeprefix(f"  {name}: saved with ").split(", now ")
     assert saved != now and len(saved) == len(now) == 32
-    assert contents(saved_run.output) == before
+    assert contents(trained_run.output) == before
     assert resume == "auto" or not output.exists()
 
 
-def test_a_checkpoint_of_another_shape_is_refused_by_evaluation(saved_run):
-    succeed("train", saved_run.config())
-    saved_run.sections["model"]["path"] = str(make_llama(saved_run.folder / "other", intermediate_size=96))
-    saved_run.sections["objective"] = {"loss_type": "sft"}
-    refuse("evaluate", saved_run.config(), says=[step_folder(saved_run, NUM_STEPS).name, "mlp", "80", "96"])
+def test_a_checkpoint_of_another_shape_is_refused_by_evaluation(trained_run):
+    trained_run.sections["model"]["path"] = str(make_llama(trained_run.folder / "other", intermediate_size=96))
+    trained_run.sections["objective"] = {"loss_type": "sft"}
+    refuse("evaluate", trained_run.config(), says=[step_folder(trained_run, NUM_STEPS).name, "mlp", "80", "96"])
 
 
 def test_checkpoints_in_a_read_only_folder_are_evaluated_but_not_trained_on(saved_run):
@@ -232,20 +245,18 @@ def test_a_second_run_in_the_same_folder_ends_at_once_and_does_not_disturb_the_f
     assert tensor_bytes(saved_run.output / last) == tensor_bytes(tmp_path / "whole" / last)
 
 
-def test_where_none_is_whole_nothing_starts_anew(saved_run):
-    succeed("train", saved_run.config())
+def test_where_none_is_whole_nothing_starts_anew(trained_run):
     for step in (2, 4, 6):
-        missing_manifest(step_folder(saved_run, step))
-    before = contents(saved_run.output / "checkpoints")
-    done = collimate("train", saved_run.config())
+        missing_manifest(step_folder(trained_run, step))
+    before = contents(trained_run.output / "checkpoints")
+    done = collimate("train", trained_run.config())
     assert done.returncode == 1 and "none of the 3 checkpoints verifies" in done.stderr, done.stderr
-    assert contents(saved_run.output / "checkpoints") == before
+    assert contents(trained_run.output / "checkpoints") == before
 
 
-def test_a_checkpoint_of_another_identity_is_refused_by_each_field(saved_run, tmp_path):
-    succeed("train", saved_run.config())
-    checkpoint, elsewhere = step_folder(saved_run, 4), tmp_path / "elsewhere"
-    config = saved_run.config(objective={"beta": 0.5}, output={"directory": str(elsewhere)})
+def test_a_checkpoint_of_another_identity_is_refused_by_each_field(trained_run, tmp_path):
+    checkpoint, elsewhere = step_folder(trained_run, 4), tmp_path / "elsewhere"
+    config = trained_run.config(objective={"beta": 0.5}, output={"directory": str(elsewhere)})
     refuse("train", config, "--resume", checkpoint, says=[str(checkpoint), "objective.beta: 0.1 there, 0.5 now", "--allow-change"])
     assert not elsewhere.exists()
     done = succeed("train", config, "--resume", checkpoint, "--allow-change", "objective.beta")

@@ -1,6 +1,10 @@
 """A tiny complete run that every test can spoil in one place."""
 
 import copy
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +66,26 @@ def run(tmp_path, model_folder):
     )
 
 
+@pytest.fixture(scope="session")
+def score(tmp_path_factory) -> Callable[[Run], None]:
+    """Gives a run its reference store. Runs of the same model, pairs and way of scoring are scored once and copied from then on."""
+    kept = tmp_path_factory.mktemp("stores")
+
+    def place(run):
+        reference = {key: value for key, value in run.sections["reference"].items() if key != "store"}
+        digest = hashlib.sha256(json.dumps([run.sections["model"], reference]).encode())
+        for file in run.sections["data"]["train"] + run.sections["data"]["eval"]:
+            digest.update(Path(file).read_bytes())
+        store = kept / f"{digest.hexdigest()}.h5"
+        if not store.exists():
+            succeed("reference", run.config())
+            shutil.copy(run.store, store)
+        shutil.copy(store, run.store)
+
+    return place
+
+
 @pytest.fixture
-def scored_run(run):
-    succeed("reference", run.config())
+def scored_run(run, score):
+    score(run)
     return run

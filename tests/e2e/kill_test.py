@@ -14,8 +14,8 @@ NUM_STEPS = 300
 
 
 @pytest.fixture
-def busy_run(run):
-    succeed("reference", run.config())
+def busy_run(run, score):
+    score(run)
     run.sections["data"]["eval"] = []
     run.sections["train"] |= {"max_steps": NUM_STEPS, "num_train_epochs": 100}
     run.sections["checkpoint"] = {"save_steps": 1, "save_total_limit": 2}

@@ -30,14 +30,14 @@ def test_check_and_plan_give_every_rank_and_a_run_takes_no_more(scored_run, para
 
 
 @pytest.fixture
-def long_run(run, model_folder):
+def long_run(run, model_folder, score):
     """A step of a few thousand tokens in one microbatch: activations are most of what it takes."""
     pairs = random_pairs(16, VOCAB_SIZE, seed=3, longest=250)
     write_preferences(run.train_file, pairs, model_folder, VOCAB_SIZE)
     run.sections["data"]["eval"] = []
     run.sections["batch"] = {"global_batch_size": 16, "microbatch_tokens": 16384}
     run.sections["train"] = {"max_steps": 2}
-    succeed("reference", run.config())
+    score(run)
     return run
 
 

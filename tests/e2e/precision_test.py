@@ -16,9 +16,9 @@ def num_ranks(parallel):
 
 
 @pytest.fixture
-def narrow_run(run):
+def narrow_run(run, score):
     run.sections["model"]["dtype"] = "bfloat16"
-    succeed("reference", run.config())
+    score(run)
     return run
 
 

@@ -31,9 +31,9 @@ def wide_run(run, model_folder):
 
 
 @pytest.fixture
-def expected(wide_run):
+def expected(wide_run, score):
     """The store of a run that nothing disturbed."""
-    succeed("reference", wide_run.config())
+    score(wide_run)
     content = wide_run.store.read_bytes()
     wide_run.store.unlink()
     return content
