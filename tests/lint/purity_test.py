@@ -6,7 +6,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from source_tree import ROOT, SourceTree, write
+from source_tree import ROOT, SourceTree, includes, write
 
 BUILD = Path(os.environ["COLLIMATE_BUILD"])
 IMPURE_LIBRARY = re.compile(r"lib(mpi|open-|torch|c10|hdf5|gomp)\S*")
@@ -18,6 +18,11 @@ def pure_sources() -> list[Path]:
 
 def pure_headers(tree: SourceTree) -> list[Path]:
     return [f for f in tree.cpp_files if f.is_relative_to(ROOT / "include") and not tree.impure_path(f)]
+
+
+def headers_that_clang_tidy_compiles(sources: list[Path]) -> set[Path]:
+    """Those that a pure source includes before all else: lint_tidy_pure compiles each such source by itself, without a precompiled header."""
+    return {ROOT / "include" / names[0] for file in sources if (names := includes(file))}
 
 
 def needed_libraries(binary: Path) -> list[str]:
@@ -38,7 +43,7 @@ def test_all_pure_objects_together_need_no_impure_library():
 
 
 def test_pure_headers_compile_alone():
-    headers = pure_headers(SourceTree(ROOT))
+    headers = set(pure_headers(SourceTree(ROOT))) - headers_that_clang_tidy_compiles(pure_sources())
     assert headers
     command = ["c++", "-std=c++20", "-fsyntax-only", f"-I{ROOT}/include", "-x", "c++", "-"]
 
@@ -47,7 +52,7 @@ def test_pure_headers_compile_alone():
         return subprocess.run(command, input=line, text=True, capture_output=True).stderr
 
     with ThreadPoolExecutor(2) as pool:
-        assert [text for text in pool.map(errors, headers) if text] == []
+        assert [text for text in pool.map(errors, sorted(headers)) if text] == []
 
 
 def test_a_hidden_impure_header_is_found(tmp_path: Path):
