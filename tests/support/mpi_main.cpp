@@ -2,6 +2,7 @@
 // agrees on one verdict.
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <mpi.h>
 
 #include "collimate/comm/mpi/mpi_environment.hpp"
@@ -38,7 +40,15 @@ bool collimate::has_flag(const std::string& flag) {
   return std::ranges::find(the_arguments, flag) != the_arguments.end();
 }
 
-int main(int argc, char** argv) {
+namespace {
+
+// Tensors of megabytes come and go: fresh pages from the kernel for each would be most of what such a test takes.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, INT_MAX);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+}
+
+int run(int argc, char** argv) {
   collimate::MpiEnvironment environment;
   the_environment = &environment;
   testing::InitGoogleTest(&argc, argv);
@@ -53,4 +63,21 @@ int main(int argc, char** argv) {
   int verdict = RUN_ALL_TESTS();
   MPI_Allreduce(MPI_IN_PLACE, &verdict, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
   return verdict;
+}
+
+// As the program does (src/app/main.cpp): libtorch's tables of operators are not taken down on every rank.
+[[noreturn]] void end_at_once(int code) {
+  std::fflush(nullptr);
+#ifdef __SANITIZE_ADDRESS__
+  std::exit(code);
+#else
+  std::_Exit(code);
+#endif
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_freed_memory();
+  end_at_once(run(argc, argv));
 }
