@@ -23,10 +23,11 @@ function(collimate_module name)
   endif()
 endfunction()
 
-# Headers, above all libtorch's templates, cost more than the sources: several at once save a third of a whole build. What
-# stands in two sources under one name does not compile then.
+# Headers, above all libtorch's templates, cost more than the sources: several at once save a third of a whole build, and where
+# nothing is optimized, all of a module at once halve it. What stands in two sources under one name does not compile then.
 function(collimate_compile_together target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${COLLIMATE_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(${target} PROPERTIES
+    UNITY_BUILD ${COLLIMATE_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE ${COLLIMATE_UNITY_SOURCES})
 endfunction()
 
 # Links libtorch and takes the shared precompiled header.

@@ -142,7 +142,9 @@ std::string canonical_text(double value) {
   return text;
 }
 
-std::string canonical_text(const std::string& value) { return needs_no_quotes(value) ? value : quoted(value); }
+std::string canonical_text(const std::string& value) {
+  return needs_no_quotes(value) ? value : collimate::quoted(value);
+}
 
 std::string quoted(std::string_view text) {
   std::string result = "\"";

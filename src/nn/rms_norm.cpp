@@ -17,8 +17,8 @@ detail::Normed run_forward(const at::Tensor& x, const at::Tensor& delta, const a
                     : detail::aten::normalize(x, delta, weight, epsilon);
 }
 
-detail::NormGradients run_backward(const variable_list& tensors, const at::Tensor& grad_out,
-                                   const at::Tensor& grad_sum) {
+detail::NormGradients norm_backward(const variable_list& tensors, const at::Tensor& grad_out,
+                                    const at::Tensor& grad_sum) {
   const detail::NormSaved saved{.x = tensors[0], .weight = tensors[1], .inverse_rms = tensors[2]};
   const at::Tensor grad = grad_out.contiguous();
   const at::Tensor past = grad_sum.defined() ? grad_sum.contiguous() : grad_sum;
@@ -35,7 +35,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    auto [grad_x, grad_weight] = run_backward(ctx->get_saved_variables(), grads[0], {});
+    auto [grad_x, grad_weight] = norm_backward(ctx->get_saved_variables(), grads[0], {});
     return {grad_x, grad_weight, {}};
   }
 };
@@ -52,7 +52,7 @@ class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> 
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     if (!grads[1].defined()) return {grads[0], grads[0], {}, {}};
-    auto [grad_x, grad_weight] = run_backward(ctx->get_saved_variables(), grads[1], grads[0]);
+    auto [grad_x, grad_weight] = norm_backward(ctx->get_saved_variables(), grads[1], grads[0]);
     return {grad_x, grad_x, grad_weight, {}};
   }
 };

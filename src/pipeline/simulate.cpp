@@ -14,7 +14,7 @@ namespace collimate {
 
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kNoTime = std::numeric_limits<double>::infinity();
 
 double cost_of(const Action& action, const StageCosts& costs) {
   switch (action.kind) {
@@ -37,8 +37,8 @@ class Player {
   Player(const Schedule& schedule, const StageCosts& costs)
       : schedule_(schedule),
         costs_(costs),
-        made_at_(schedule.num_stages(), schedule.num_microbatches, kNever),
-        arrived_at_(schedule.num_stages(), schedule.num_microbatches, kNever),
+        made_at_(schedule.num_stages(), schedule.num_microbatches, kNoTime),
+        arrived_at_(schedule.num_stages(), schedule.num_microbatches, kNoTime),
         clocks_(schedule.actions.size(), 0.0),
         timed_(schedule.actions.size()) {}
 
@@ -79,7 +79,7 @@ class Player {
     const Action* action = next_of(pp_rank);
     if (action == nullptr) return false;
     const double begin = ready_at(pp_rank, *action);
-    if (begin == kNever) return false;
+    if (begin == kNoTime) return false;
     const double end = begin + (is_send(action->kind) ? costs_.message_latency : cost_of(*action, costs_));
     if (is_compute(action->kind)) clocks_[pp_rank] = end;
     if (is_send(action->kind)) arrived_at_[carried_by(*action)] = end;
@@ -109,7 +109,7 @@ class Player {
 
 /// Fills in what follows from the times of the actions.
 void sum_up(Timeline& timeline) {
-  double first = kNever;
+  double first = kNoTime;
   double last = 0;
   for (const auto& actions : timeline.actions) {
     double& busy = timeline.busy.emplace_back(0);
@@ -121,7 +121,7 @@ void sum_up(Timeline& timeline) {
     }
   }
   const double busiest = timeline.busy.empty() ? 0 : std::ranges::max(timeline.busy);
-  timeline.begin = first == kNever ? 0 : first;
+  timeline.begin = first == kNoTime ? 0 : first;
   timeline.span = last - timeline.begin;
   timeline.bubble = busiest > 0 ? (timeline.span - busiest) / busiest : 0;
 }

@@ -114,12 +114,12 @@ void require_order(const Schedule& schedule, int pp_rank) {
 }
 
 /// The messages from one rank to another, in the order in which each of the two has them.
-struct Channel {
+struct MessageLists {
   std::vector<Product> sent;
   std::vector<Product> received;
 };
 
-void require_same_messages(int sender, int receiver, const Channel& channel) {
+void require_same_messages(int sender, int receiver, const MessageLists& channel) {
   const auto& [sent, received] = channel;
   const std::size_t num_both = std::min(sent.size(), received.size());
   for (std::size_t i = 0; i < num_both; ++i) {
@@ -134,7 +134,7 @@ void require_same_messages(int sender, int receiver, const Channel& channel) {
 }
 
 void require_messages(const Schedule& schedule) {
-  std::map<std::pair<int, int>, Channel> channels;
+  std::map<std::pair<int, int>, MessageLists> channels;
   for_each_place(schedule, [&](const Place& place) {
     if (is_compute(place.action.kind)) return;
     const int peer = peer_of(schedule, place.action);

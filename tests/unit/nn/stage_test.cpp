@@ -18,7 +18,7 @@ using test::relative_difference;
 
 const std::vector<PairLengths> kLengths{{4, 7, 3}, {9, 1, 12}, {1, 5, 5}, {6, 40, 2}};
 
-struct Result {
+struct PassResult {
   at::Tensor sums;
   std::vector<at::Tensor> grads;
 };
@@ -27,8 +27,8 @@ struct Result {
 at::Tensor response_factors(std::int64_t count) { return at::arange(count, at::kDouble).sin() + 0.2; }
 
 // Sums and gradients of all pairs laid out in microbatches of `pairs_per_microbatch`.
-Result run_packed(const ModelSpec& spec, const std::vector<PairTokens>& pairs, const PairLayout& layout,
-                  std::size_t pairs_per_microbatch) {
+PassResult run_packed(const ModelSpec& spec, const std::vector<PairTokens>& pairs, const PairLayout& layout,
+                      std::size_t pairs_per_microbatch) {
   const ModelShard shard(spec, test::random_weights(5), {.dtype = at::kDouble});
   const at::Tensor factors = response_factors(2 * static_cast<std::int64_t>(pairs.size()));
   std::vector<at::Tensor> sums;
@@ -43,17 +43,17 @@ Result run_packed(const ModelSpec& spec, const std::vector<PairTokens>& pairs, c
     sums.push_back(part.detach());
     first_response += microbatch.num_responses;
   }
-  Result result{.sums = at::cat(sums), .grads = {}};
+  PassResult result{.sums = at::cat(sums), .grads = {}};
   for (const Parameter& parameter : shard.parameters()) result.grads.push_back(parameter.value.grad());
   return result;
 }
 
-Result run_naive(const ModelSpec& spec, const std::vector<PairTokens>& pairs, std::vector<std::string>& names) {
+PassResult run_naive(const ModelSpec& spec, const std::vector<PairTokens>& pairs, std::vector<std::string>& names) {
   const ModelShard shard(spec, test::random_weights(5), {.dtype = at::kDouble});
   const test::NaiveDecoder naive(spec, shard.parameters());
   const at::Tensor sums = naive.response_sums(pairs);
   sums.backward(response_factors(sums.numel()));
-  Result result{.sums = sums.detach(), .grads = {}};
+  PassResult result{.sums = sums.detach(), .grads = {}};
   for (const Parameter& parameter : shard.parameters()) {
     names.push_back(parameter.name);
     result.grads.push_back(naive.parameter(parameter.name).grad());
@@ -61,7 +61,7 @@ Result run_naive(const ModelSpec& spec, const std::vector<PairTokens>& pairs, st
   return result;
 }
 
-void expect_equal(const Result& packed, const Result& naive, const std::vector<std::string>& names) {
+void expect_equal(const PassResult& packed, const PassResult& naive, const std::vector<std::string>& names) {
   EXPECT_LE(relative_difference(packed.sums, naive.sums), 1e-12);
   for (std::size_t i = 0; i < names.size(); ++i) {
     EXPECT_LE(relative_difference(packed.grads[i], naive.grads[i]), 1e-12) << names[i];
@@ -104,7 +104,7 @@ TEST_P(StagePackingTest, any_packing_and_prefix_sharing_equals_the_dense_twin) {
   const ModelSpec& spec = GetParam().spec;
   const std::vector<PairTokens> pairs = test::random_pairs(kLengths, spec.vocab_size, 3);
   std::vector<std::string> names;
-  const Result naive = run_naive(spec, pairs, names);
+  const PassResult naive = run_naive(spec, pairs, names);
   for (const bool prefix_sharing : {true, false}) {
     for (const std::size_t pairs_per_microbatch : {1U, 3U, 4U}) {
       SCOPED_TRACE(testing::Message() << "sharing " << prefix_sharing << ", pairs " << pairs_per_microbatch);
