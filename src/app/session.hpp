@@ -5,8 +5,8 @@
 #include <functional>
 
 #include "collimate/base/log.hpp"
-#include "collimate/comm/notices.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
+#include "collimate/comm/notices.hpp"
 #include "collimate/job/config.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "verbs.hpp"

@@ -71,8 +71,9 @@ void score_share(const ReferenceJob& job, const ReferenceForm& form, const Block
   require_fits(job, share, packing);
   const FrozenModel model(job);
   ModelPass pass(model.shard(), job.mesh, job.config.parallel);
-  StopPoll poll(job.stop == nullptr ? StopPoll::Ask() : [&job] { return job.stop->heard(); }, job.mesh.model(),
-                job.mesh.device());
+  StopPoll poll(
+      job.stop == nullptr ? StopPoll::Ask() : [&job] { return job.stop->heard(); }, job.mesh.model(),
+      job.mesh.device());
   ScoringLog log(job.log, share.num_pairs_of_all, static_cast<std::size_t>(job.mesh.shape().data));
   std::future<BlockStreams> next;
   std::future<void> saved;

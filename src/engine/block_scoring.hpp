@@ -15,9 +15,8 @@ struct BlockShare {
 };
 
 /// *Collective* over the job. Loads the model where the job has none, scores the blocks one after the other and saves
-/// each as soon as it is scored; all that were begun are durable when it returns, which it does early when a rank asks to
-/// stop. Throws AgreedError where it does not fit into memory,
-/// Error from one rank.
+/// each as soon as it is scored; all that were begun are durable when it returns, which it does early when a rank asks
+/// to stop. Throws AgreedError where it does not fit into memory, Error from one rank.
 void score_share(const ReferenceJob& job, const ReferenceForm& form, const BlockParts& parts, const BlockShare& share);
 
 }  // namespace collimate::detail

@@ -23,7 +23,7 @@ EvaluationReport Evaluator::evaluate(ModelPass& pass) const {
 }
 
 std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, JobStop* stop,
-                                                                const std::function<void()>& before_result) const {
+                                                             const std::function<void()>& before_result) const {
   const at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   const std::uint64_t num_pairs = source_.dataset().size();

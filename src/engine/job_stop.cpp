@@ -111,7 +111,8 @@ StopPoll::StopPoll(Ask ask, Communicator& group, at::Device device) : ask_(std::
 StopPoll::~StopPoll() {
   try {
     if (work_) work_->wait();
-  } catch (const std::exception&) {  // whoever uses the group next finds out
+  } catch (const std::exception&) {
+    work_.reset();  // whoever uses the group next finds out
   }
 }
 

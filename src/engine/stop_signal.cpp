@@ -44,9 +44,7 @@ const char* signal_name(int number) {
   }
 }
 
-StopKind stop_kind(int signal_number) {
-  return signal_number == SIGINT ? StopKind::kInterrupt : StopKind::kPreemption;
-}
+StopKind stop_kind(int signal_number) { return signal_number == SIGINT ? StopKind::kInterrupt : StopKind::kPreemption; }
 
 StopSignal::StopSignal() {
   check(!installed.exchange(true), "a process has one stop signal at a time");

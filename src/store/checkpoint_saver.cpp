@@ -38,7 +38,8 @@ class Stopwatch {
 
 }  // namespace
 
-// The queue's thread writes `share`, `staged` and `report.write_seconds`; they are read, and `failure` is set, when its work is done.
+// The queue's thread writes `share`, `staged` and `report.write_seconds`; they are read, and `failure` is set, when its
+// work is done.
 struct CheckpointSaver::Save {
   CheckpointState state;
   BestMark best = BestMark::kKeep;

@@ -101,9 +101,7 @@ void Trainer::announce_stop() {
   parts_.log.info("{}: all ranks stop after step {} of {}", parts_.stop.cause(), progress_.step, num_steps_);
 }
 
-void Trainer::tell_end() {
-  parts_.log.info("a checkpoint is saved, {}; train again to go on", parts_.stop.account());
-}
+void Trainer::tell_end() { parts_.log.info("a checkpoint is saved, {}; train again to go on", parts_.stop.account()); }
 
 RescueParts Trainer::rescue_parts() {
   return {.gate = gate_,

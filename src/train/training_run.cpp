@@ -38,7 +38,12 @@ std::unique_ptr<TrainingRun> TrainingRun::build(RunConfig config, const TrainReq
 }
 
 TrainingRun::TrainingRun(RunConfig config, JobStop& stop, ProcessMesh& mesh, const Log& log)
-    : config_(std::move(config)), mesh_(mesh), stop_(stop), log_(log), objective_(config_.objective), meter_(mesh.device()) {}
+    : config_(std::move(config)),
+      mesh_(mesh),
+      stop_(stop),
+      log_(log),
+      objective_(config_.objective),
+      meter_(mesh.device()) {}
 
 TrainingRun::~TrainingRun() = default;
 

@@ -43,8 +43,8 @@ class AgreedError : public Error {
   ExitCode code_;
 };
 
-/// All ranks of a job have agreed to end it early, with everything durable: no failure. Every rank throws it, rank 0 alone
-/// tells of it.
+/// All ranks of a job have agreed to end it early, with everything durable: no failure. Every rank throws it, rank 0
+/// alone tells of it.
 class Stopped : public Error {
  public:
   Stopped(const std::string& message, ExitCode code) : Error(message), code_(code) {}

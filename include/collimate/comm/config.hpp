@@ -33,7 +33,7 @@ constexpr bool fits(BackendType backend, DeviceType device) {
 
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
-  BackendType backend = BackendType::kAuto;      ///< auto: mpi on a CPU, nccl on a GPU
+  BackendType backend = BackendType::kAuto;  ///< auto: mpi on a CPU, nccl on a GPU
   /// after which a job without progress, or a rank that is not heard of, ends it with a report; unset: never
   std::optional<std::int64_t> watchdog_seconds = 600;
   double grace_seconds = 60;                     ///< from a scheduler's signal until it ends the job by force

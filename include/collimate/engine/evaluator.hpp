@@ -24,8 +24,8 @@ class Evaluator {
   /// *Collective* over the job. Means over all pairs by weight, names prefixed with eval_; the same on every
   /// rank. Throws Error when the loss is not finite.
   [[nodiscard]] EvaluationReport evaluate(ModelPass& pass) const;
-  /// *Collective* likewise. Gives up between two batches when a rank asks to stop, and says what for. `before_result` is
-  /// called before this rank's sums go to the others.
+  /// *Collective* likewise. Gives up between two batches when a rank asks to stop, and says what for. `before_result`
+  /// is called before this rank's sums go to the others.
   [[nodiscard]] std::variant<EvaluationReport, StopKind> evaluate(ModelPass& pass, JobStop* stop,
                                                                   const std::function<void()>& before_result) const;
 

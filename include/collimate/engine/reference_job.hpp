@@ -40,8 +40,8 @@ struct ReferenceJob {
 
 /// *Collective.* Scores the pairs that the store lacks, block by block, each by one copy of the model, and puts the
 /// store together; nothing of a finished block is lost when the job ends in between. Holds the store's lock meanwhile.
-/// Throws Stopped when a rank asks to stop, once the blocks under way are durable; AgreedError where the store belongs to something else, cannot be written or is another job's; Error from one
-/// rank.
+/// Throws Stopped when a rank asks to stop, once the blocks under way are durable; AgreedError where the store belongs
+/// to something else, cannot be written or is another job's; Error from one rank.
 void complete_reference_store(const ReferenceJob& job);
 
 }  // namespace collimate

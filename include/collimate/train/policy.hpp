@@ -55,8 +55,8 @@ class Policy {
   /// *Local.* Bytes of this rank's tensors between steps.
   [[nodiscard]] MemoryUse held_bytes() const;
 
-  /// *Local.* What this rank saves: its pieces of weights ("model") and moments ("exp_avg", "exp_avg_sq"), which lie where
-  /// they are used, at the same places all the time. Over all ranks each element is in one of them.
+  /// *Local.* What this rank saves: its pieces of weights ("model") and moments ("exp_avg", "exp_avg_sq"), which lie
+  /// where they are used, at the same places all the time. Over all ranks each element is in one of them.
   [[nodiscard]] std::vector<SavedPiece> pieces() const;
   /// *Collective* over the data axis. Returns when the other ranks' updated parameters are here: the policy must not be
   /// destroyed before.

@@ -1,6 +1,7 @@
 #pragma once
 // What a job does when a scheduler leaves it less time than its step takes: it gives the step up, saves what the step
-// before has left, and ends. The thread that trains may be anywhere meanwhile, also inside a call that waits for a rank.
+// before has left, and ends. The thread that trains may be anywhere meanwhile, also inside a call that waits for a
+// rank.
 
 #include <functional>
 #include <optional>

@@ -64,8 +64,8 @@ class Trainer {
 
   /// *Collective.* Trains from the current progress. Returns kDone, also where early stopping ends the run, or
   /// kPreempted or kInterrupted after a request to stop, with a checkpoint committed in all cases. A step or evaluation
-  /// that would outlast the grace time is given up: then it does not return, and the job ends with kPreempted. Throws as TrainStep::run and
-  /// Evaluator::evaluate do.
+  /// that would outlast the grace time is given up: then it does not return, and the job ends with kPreempted. Throws
+  /// as TrainStep::run and Evaluator::evaluate do.
   ExitCode run();
 
   [[nodiscard]] std::int64_t num_steps() const noexcept { return num_steps_; }
@@ -102,7 +102,7 @@ class Trainer {
   TrainProgress progress_;
   std::unique_ptr<Communicator> saving_group_;  // the saver's own: the rescue's thread saves, too
   CheckpointSaver saver_;
-  std::int64_t saved_step_;  // of the last checkpoint that was begun; of the one that the run goes on from
+  std::int64_t saved_step_;              // of the last checkpoint that was begun; of the one that the run goes on from
   std::atomic<double> usual_saving_{0};  // seconds; 0: not known
   WorkGate gate_;
   TrainStep step_;

@@ -25,7 +25,7 @@ class WorkGate {
   struct View {
     std::int64_t number = -1;  ///< of the stretch under way; -1: none
     WorkKind kind = WorkKind::kStep;
-    double seconds = 0;                 ///< since it began
+    double seconds = 0;                   ///< since it began
     std::optional<double> usual_seconds;  ///< what the last one of its kind took
   };
 
