@@ -1,6 +1,6 @@
 # The body of a job script: launch/submit puts the job's own values in front of it. It runs the step, and decides what its exit
-# code means: 0 done; 75 stopped by a signal, with a checkpoint: the job goes back into the queue; killed: likewise, if there is a
-# checkpoint newer than this start; anything else: the end.
+# code means: 0 done; 75 stopped by a signal, with a checkpoint: the job goes back into the queue; killed: likewise, if there is
+# a checkpoint; anything else: the end.
 
 # Everything that the step's environment is made of. sbatch has brought that of whoever submitted; a site's own file comes on top.
 export OMP_NUM_THREADS=$cpus_per_task
@@ -137,8 +137,9 @@ case $code in
   75) go_on "stopped with a checkpoint" ;;
   130) say "interrupted: not started again" && end 130 ;;
   *)
-    if [ "$code" -gt 128 ] && [ "$(progress)" != "$before" ]; then
-      go_on "the step was killed (exit code $code), but there is a newer checkpoint"
+    # Also when the kill came before anything new: Open MPI may crash in its own start. Idle restarts are counted.
+    if [ "$code" -gt 128 ] && [ -n "$(progress)" ]; then
+      go_on "the step was killed (exit code $code), but there is a checkpoint"
     fi
     say "error: the step ended with exit code $code" >&2
     end "$code"

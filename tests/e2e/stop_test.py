@@ -1,5 +1,6 @@
 """A signal at any moment: the job ends with a checkpoint and its exit code, and goes on as the run that nothing disturbed."""
 
+import contextlib
 import os
 import random
 import re
@@ -59,7 +60,8 @@ def stop_somewhere(config, ranks: int, moments: random.Random) -> tuple[int, str
     time.sleep(moments.random() ** 2 * 2)  # from the start of MPI to some steps
     for _ in range(moments.choice((1, 2))):
         if own and job.poll() is None:
-            os.kill(moments.choice(own), moments.choice(STOP_SIGNALS))
+            with contextlib.suppress(ProcessLookupError):  # the first one has ended it meanwhile
+                os.kill(moments.choice(own), moments.choice(STOP_SIGNALS))
             time.sleep(moments.random() * 0.1)
     _, said = job.communicate(timeout=60)
     return job.returncode, said
@@ -181,11 +183,11 @@ HASTE = {"runtime": {"grace_seconds": 0.4}}
 
 @pytest.fixture
 def slow_run(run, model_folder):
-    write_preferences(run.train_file, random_pairs(600, VOCAB_SIZE, seed=3), model_folder, VOCAB_SIZE)
-    write_preferences(Path(run.sections["data"]["eval"][0]), random_pairs(2000, VOCAB_SIZE, seed=4), model_folder, VOCAB_SIZE)
+    write_preferences(run.train_file, random_pairs(400, VOCAB_SIZE, seed=3), model_folder, VOCAB_SIZE)
+    write_preferences(Path(run.sections["data"]["eval"][0]), random_pairs(1500, VOCAB_SIZE, seed=4), model_folder, VOCAB_SIZE)
     run.sections["objective"] = {"loss_type": "sft"}
     run.sections["reference"] = {}
-    run.sections["batch"] = {"global_batch_size": 1200, "eval_batch_size": 2000, "microbatch_tokens": 64}
+    run.sections["batch"] = {"global_batch_size": 800, "eval_batch_size": 1500, "microbatch_tokens": 64}
     run.sections["optimizer"] |= {"lr_scheduler_type": "constant", "warmup_steps": 0}
     run.sections["data"]["train"] = [{"path": str(run.train_file), "repeat": 2}]
     run.sections["train"] = {"max_steps": 3, "num_train_epochs": 3, "eval_steps": 2}

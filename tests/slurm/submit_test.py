@@ -275,7 +275,7 @@ def test_failures_and_interrupts_are_not_started_again(jobs):
 def test_a_step_that_was_killed_after_a_checkpoint_is_started_again(jobs):
     assert jobs["killed"].end() == "COMPLETED 0"
     assert jobs["killed"].num_starts == 2
-    assert "there is a newer checkpoint; back into the queue" in jobs["killed"].log()
+    assert "there is a checkpoint; back into the queue" in jobs["killed"].log()
 
 
 def test_a_job_that_stops_with_75_is_started_again_until_it_is_done(jobs, cluster):
