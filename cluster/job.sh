@@ -4,6 +4,9 @@
 
 # Everything that the step's environment is made of. sbatch has brought that of whoever submitted; a site's own file comes on top.
 export OMP_NUM_THREADS=$cpus_per_task
+# With the default (mixed) a rank has got a message before it had finished MPI_Init, and crashed: 2 of some 110 starts of 4 nodes, and
+# none of 110 with this one.
+export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-tree}
 [ -z "$environment" ] || . "$environment"
 
 readonly most_restarts=3   # in a row, without a new checkpoint
