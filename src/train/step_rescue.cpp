@@ -84,8 +84,8 @@ bool StepRescue::is_given_up(std::int64_t number) {
 void StepRescue::rescue() {
   try {
     parts_.save(parts_.gate.view().kind);
-  } catch (const Error& error) {
-    parts_.log.error("{}", error.what());
+  } catch (const std::exception& error) {  // agreed on by all ranks
+    if (parts_.log.world_rank() == 0) parts_.log.error("{}", error.what());
     parts_.end_job(ExitCode::kFailure);
   }
   parts_.end_job(ExitCode::kPreempted);

@@ -101,7 +101,10 @@ void Trainer::announce_stop() {
   parts_.log.info("{}: all ranks stop after step {} of {}", parts_.stop.cause(), progress_.step, num_steps_);
 }
 
-void Trainer::tell_end() { parts_.log.info("a checkpoint is saved, {}; train again to go on", parts_.stop.account()); }
+void Trainer::tell_end() {
+  const char* const saved = progress_.step == 0 ? "no step was made" : "a checkpoint is saved";
+  parts_.log.info("{}, {}; train again to go on", saved, parts_.stop.account());
+}
 
 RescueParts Trainer::rescue_parts() {
   return {.gate = gate_,

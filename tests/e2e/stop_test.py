@@ -184,10 +184,10 @@ HASTE = {"runtime": {"grace_seconds": 0.4}}
 @pytest.fixture
 def slow_run(run, model_folder):
     write_preferences(run.train_file, random_pairs(400, VOCAB_SIZE, seed=3), model_folder, VOCAB_SIZE)
-    write_preferences(Path(run.sections["data"]["eval"][0]), random_pairs(1500, VOCAB_SIZE, seed=4), model_folder, VOCAB_SIZE)
+    write_preferences(Path(run.sections["data"]["eval"][0]), random_pairs(3000, VOCAB_SIZE, seed=4), model_folder, VOCAB_SIZE)
     run.sections["objective"] = {"loss_type": "sft"}
     run.sections["reference"] = {}
-    run.sections["batch"] = {"global_batch_size": 800, "eval_batch_size": 1500, "microbatch_tokens": 64}
+    run.sections["batch"] = {"global_batch_size": 800, "eval_batch_size": 3000, "microbatch_tokens": 64}
     run.sections["optimizer"] |= {"lr_scheduler_type": "constant", "warmup_steps": 0}
     run.sections["data"]["train"] = [{"path": str(run.train_file), "repeat": 2}]
     run.sections["train"] = {"max_steps": 3, "num_train_epochs": 3, "eval_steps": 2}
@@ -195,14 +195,15 @@ def slow_run(run, model_folder):
 
 
 def stop_after_step(config, output: Path, step: int, ranks: int) -> str:
-    """What the run says that gets SIGTERM when it has made this step; nothing if it made the next one before the signal came."""
+    """What the run says that gets SIGTERM when it has made this step; nothing if the signal came later."""
     job = start("train", config, ranks=ranks)
     wait_for_line(output / "metrics.jsonl", f'"step":{step},', job)
     os.kill(running(BINARY, config)[-1], signal.SIGTERM)
     _, said = job.communicate(timeout=60)
     assert not running(BINARY, config)
     assert job.returncode in (0, 75) and "error" not in said, said
-    return said if job.returncode == 75 and step_metrics(output)[-1]["step"] == step else ""
+    last = read_metrics(output)[-1]
+    return said if job.returncode == 75 and last["step"] == step and "loss" in last else ""
 
 
 @pytest.mark.parametrize("parallel", [{}, {"data": 2}, {"pipeline": 2}], ids=str)
@@ -227,3 +228,15 @@ def test_a_step_and_an_evaluation_that_outlast_the_grace_time_are_given_up(slow_
     succeed("train", config, ranks=ranks)
     assert without_timing(read_metrics(cut)) == without_timing(read_metrics(whole))
     assert tensor_bytes(cut / "checkpoints/step_00000003") == tensor_bytes(whole / "checkpoints/step_00000003")
+
+
+def test_a_first_step_that_is_given_up_leaves_a_run_that_can_start(slow_run):
+    config = slow_run.config(runtime={"grace_seconds": 0.1})
+    job = start("train", config)
+    wait_for_line(slow_run.output / "run.json", "layout", job)
+    job.send_signal(signal.SIGTERM)
+    _, said = job.communicate(timeout=60)
+    assert job.returncode == 75, said
+    assert "no step was made" in said and "error" not in said, said
+    assert not (slow_run.output / "checkpoints").exists()
+    succeed("train", slow_run.config(runtime={"grace_seconds": 60}, train={"max_steps": 1}))
