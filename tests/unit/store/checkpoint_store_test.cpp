@@ -20,6 +20,7 @@ using ::testing::SizeIs;
 
 class CheckpointStoreTest : public ::testing::Test {
  protected:
+  void SetUp() override { fs::create_directory(temporary_.path() / "run"); }
   std::string save(std::int64_t step, int limit = 3) const {
     return save_checkpoint(CheckpointStore(folder_, limit), sample_state(step), sample_pieces(step), *solo_group());
   }
@@ -44,6 +45,13 @@ TEST_F(CheckpointStoreTest, saves_under_the_step_and_points_to_it) {
   EXPECT_EQ(store().find_pointer("latest"), folder_ + "/step_00000200");
   EXPECT_EQ(fs::read_symlink(folder_ + "/latest"), "step_00000200");
   EXPECT_EQ(latest_valid_step(), 200);
+}
+
+TEST_F(CheckpointStoreTest, a_run_whose_folder_has_gone_gets_no_new_one) {
+  save(1);
+  fs::remove_all(temporary_.path() / "run");
+  EXPECT_THAT([&] { save(2); }, throws<AgreedError>(HasSubstr("run: the run's folder has gone")));
+  EXPECT_FALSE(fs::exists(temporary_.path() / "run"));
 }
 
 TEST_F(CheckpointStoreTest, keeps_the_newest_and_what_is_pointed_to) {

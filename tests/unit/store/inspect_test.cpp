@@ -96,6 +96,7 @@ TEST_F(InspectTest, tells_checkpoints_and_finds_their_damage) {
 }
 
 TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
+  fs::create_directory(path_);
   save_checkpoint({path_ + "/checkpoints", 3}, sample_state(5), sample_pieces(5), *solo_group());
   write_bytes(path_ + "/metrics.jsonl", "{\"step\": 1, \"loss\": 0.7}\n{\"step\": 2, \"loss\": 0.6}\n");
   write_bytes(path_ + "/run.json", "{\"version\": \"0.1.0\"}");
