@@ -1,7 +1,6 @@
-#include <cstdio>
-#include <cstdlib>
 #include <exception>
 
+#include "collimate/base/end_process.hpp"
 #include "collimate/base/log.hpp"
 #include "command_line.hpp"
 
@@ -20,17 +19,6 @@ int run(int argc, char** argv) {
   }
 }
 
-// Everything that a run owns is gone by now. What is left belongs to the libraries: libtorch's tables of operators
-// alone take as long to take down as a third of the program's start. A sanitizer looks for leaks at an ordinary end.
-[[noreturn]] void end_at_once(int code) {
-  std::fflush(nullptr);
-#ifdef __SANITIZE_ADDRESS__
-  std::exit(code);
-#else
-  std::_Exit(code);
-#endif
-}
-
 }  // namespace
 
-int main(int argc, char** argv) { end_at_once(run(argc, argv)); }
+int main(int argc, char** argv) { collimate::end_finished_process(run(argc, argv)); }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "collimate/base/end_process.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/comm/backends.hpp"
 #include "collimate/comm/failure_channel.hpp"
@@ -94,10 +95,10 @@ RunConfig read_config(const ConfigOptions& options, Communicator& world) {
 
 // From a thread beside the main one, on every rank. Rank 0 ends the others, which end themselves should it not.
 void end_at_once(const Communicator& world, ExitCode code) {
-  std::fflush(nullptr);
+  std::fflush(nullptr);  // MPI does not
   if (world.size() > 1 && world.rank() == 0) MpiEnvironment::abort_job(code);
-  if (world.size() > 1) std::this_thread::sleep_for(std::chrono::seconds(10));
-  std::_Exit(static_cast<int>(code));
+  if (world.size() > 1) std::this_thread::sleep_for(kEndPatience);
+  end_process(static_cast<int>(code));
 }
 
 ExitCode run_verb(Job& job, const std::function<ExitCode(const Session&)>& verb) {

@@ -1,8 +1,6 @@
 #include "collimate/comm/failure_channel.hpp"
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <thread>
@@ -10,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "c10d/stores.hpp"
+#include "collimate/base/end_process.hpp"
 #include "collimate/base/host_name.hpp"
 #include "collimate/base/log.hpp"
 #include "collimate/comm/agreement.hpp"
@@ -24,12 +23,6 @@ constexpr const char* kSuccess = "success";
 // Rank 0 has read a failure.
 constexpr const char* kHeard = "heard";
 constexpr auto kPatience = std::chrono::seconds(5);
-
-// Ends the process as it is: the other threads may be anywhere.
-[[noreturn]] void end_process(ExitCode code) {
-  std::fflush(nullptr);
-  std::_Exit(static_cast<int>(code));
-}
 
 }  // namespace
 
@@ -125,7 +118,7 @@ void FailureChannel::end_job(const std::string& message, ExitCode code) {
   } else if (!state_->tell(message, code)) {
     Log(state_->world_rank).error("{}", message);
   }
-  end_process(code);
+  end_process(static_cast<int>(code));
 }
 
 }  // namespace collimate

@@ -60,19 +60,21 @@ std::optional<JobStop::Request> JobStop::find_request() {
                  .place = text->substr(end_of_time + 1)};
 }
 
-std::string JobStop::cause() {
-  const Request request = find_request().value();
-  return fmt::format("{} on {}", signal_name(request.signal), request.place);
+std::string JobStop::Request::cause() const { return fmt::format("{} on {}", signal_name(signal), place); }
+
+double JobStop::Request::seconds_since() const {
+  return std::chrono::duration<double>(std::chrono::system_clock::now() - at).count();
 }
 
-double JobStop::seconds_since() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now() - find_request().value().at).count();
-}
+std::string JobStop::cause() { return find_request().value().cause(); }
+
+double JobStop::seconds_since() { return find_request().value().seconds_since(); }
 
 std::string JobStop::account() {
-  const double seconds = seconds_since();
-  std::string text = fmt::format("{:.1f} s after {}", seconds, cause());
-  if (stop_kind(find_request().value().signal) == StopKind::kPreemption) {
+  const Request request = find_request().value();
+  const double seconds = request.seconds_since();
+  std::string text = fmt::format("{:.1f} s after {}", seconds, request.cause());
+  if (stop_kind(request.signal) == StopKind::kPreemption) {
     text += fmt::format(", {:.1f} s of runtime.grace_seconds left", grace_seconds_ - seconds);
   }
   return text;

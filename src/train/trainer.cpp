@@ -138,16 +138,13 @@ bool Trainer::evaluation_is_due() const {
 
 // So that best and early stopping see what the run that nobody interrupted has seen.
 StopKind Trainer::pay_owed_evaluation() {
-  if (parts_.evaluator != nullptr) {
-    const EvaluationOutcome evaluation = evaluate();
-    if (evaluation.stop != StopKind::kNone) {
-      announce_stop();
-      return evaluation.stop;
-    }
-    progress_.owes_evaluation = false;
-    save(evaluation.is_best);
+  const EvaluationOutcome evaluation = parts_.evaluator == nullptr ? EvaluationOutcome{} : evaluate();
+  if (evaluation.stop != StopKind::kNone) {
+    announce_stop();
+    return evaluation.stop;
   }
   progress_.owes_evaluation = false;
+  if (parts_.evaluator != nullptr) save(evaluation.is_best);
   return StopKind::kNone;
 }
 

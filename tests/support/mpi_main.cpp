@@ -13,6 +13,7 @@
 #include <malloc.h>
 #include <mpi.h>
 
+#include "collimate/base/end_process.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 #include "support/mpi_world.hpp"
 
@@ -65,19 +66,9 @@ int run(int argc, char** argv) {
   return verdict;
 }
 
-// As the program does (src/app/main.cpp): libtorch's tables of operators are not taken down on every rank.
-[[noreturn]] void end_at_once(int code) {
-  std::fflush(nullptr);
-#ifdef __SANITIZE_ADDRESS__
-  std::exit(code);
-#else
-  std::_Exit(code);
-#endif
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_freed_memory();
-  end_at_once(run(argc, argv));
+  collimate::end_finished_process(run(argc, argv));
 }

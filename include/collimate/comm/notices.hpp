@@ -2,8 +2,6 @@
 // Short texts that any rank leaves for all the others, without MPI: it may be blocked, and threads beside the main one
 // have something to say too.
 
-#include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -21,24 +19,6 @@ class Notices {
   virtual void publish(const std::string& key, const std::string& text) = 0;
   /// *Local.* Never waits for another rank to publish. Throws Error likewise.
   [[nodiscard]] virtual std::optional<std::string> find(const std::string& key) = 0;
-};
-
-/// Of the threads of one process.
-class LocalNotices final : public Notices {
- public:
-  void publish(const std::string& key, const std::string& text) override {
-    const std::scoped_lock lock(mutex_);
-    texts_.emplace(key, text);
-  }
-  [[nodiscard]] std::optional<std::string> find(const std::string& key) override {
-    const std::scoped_lock lock(mutex_);
-    const auto found = texts_.find(key);
-    return found == texts_.end() ? std::nullopt : std::optional(found->second);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::string> texts_;
 };
 
 }  // namespace collimate

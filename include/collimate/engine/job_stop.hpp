@@ -47,6 +47,9 @@ class JobStop {
     int signal = 0;
     std::chrono::system_clock::time_point at;
     std::string place;
+
+    [[nodiscard]] std::string cause() const;
+    [[nodiscard]] double seconds_since() const;
   };
   [[nodiscard]] std::optional<Request> find_request();
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/local_notices.hpp"
 #include "support/thread_world.hpp"
 
 namespace collimate {
