@@ -85,10 +85,11 @@ std::optional<Hash128> ModelSource::chat_template_fingerprint() const {
   if (const auto text = find_text_file(beside(config_path_, "chat_template.jinja"))) return hash_text(*text);
   const std::string path = beside(config_path_, "tokenizer_config.json");
   const auto text = find_text_file(path);
-  if (!text) return hash_text("");
+  if (!text) return std::nullopt;
   const nlohmann::json config = parse_json(*text, path);
   const bool has_template = config.is_object() && config.contains("chat_template");
-  return hash_text(has_template ? template_of(config["chat_template"], path) : "");
+  const std::string chat_template = has_template ? template_of(config["chat_template"], path) : "";
+  return chat_template.empty() ? std::nullopt : std::optional(hash_text(chat_template));
 }
 
 std::unique_ptr<ModelSource> open_model_source(const ModelConfig& config) {

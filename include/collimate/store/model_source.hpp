@@ -64,8 +64,8 @@ class ModelSource {
   [[nodiscard]] Hash128 config_fingerprint() const;
   /// XXH3-128 of the bytes of tokenizer.json beside config.json; nullopt when there is none.
   [[nodiscard]] std::optional<Hash128> tokenizer_fingerprint() const;
-  /// XXH3-128 of the chat template's text: chat_template.jinja, else "chat_template" of tokenizer_config.json, else "";
-  /// nullopt when there is no tokenizer.json.
+  /// XXH3-128 of the chat template's text: chat_template.jinja, else "chat_template" of tokenizer_config.json; nullopt
+  /// when there is none, since preferences may have been tokenized with a template from elsewhere.
   [[nodiscard]] std::optional<Hash128> chat_template_fingerprint() const;
 
  protected:

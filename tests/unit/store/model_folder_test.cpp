@@ -178,7 +178,9 @@ TEST_F(ModelFolderTest, fingerprints_the_tokenizer_where_there_is_one) {
   write_bytes(fs::path(path()) / "tokenizer.json", "{}");
   const ModelFolder folder = ModelFolder::open(path());
   EXPECT_EQ(folder.tokenizer_fingerprint(), hash_text("{}"));
-  EXPECT_EQ(folder.chat_template_fingerprint(), hash_text(""));
+  EXPECT_EQ(folder.chat_template_fingerprint(), std::nullopt);
+  write_bytes(fs::path(path()) / "tokenizer_config.json", R"({"bos_token": "<s>"})");
+  EXPECT_EQ(folder.chat_template_fingerprint(), std::nullopt);
 }
 
 TEST_F(ModelFolderTest, fingerprints_the_chat_template_from_where_transformers_takes_it) {
