@@ -16,7 +16,10 @@ def main() -> int:
     from preferences.worker_pool import WorkerDied
 
     try:
-        print(tokenize_preferences(parse_command_line(sys.argv[1:]), interrupts))
+        report = tokenize_preferences(parse_command_line(sys.argv[1:]), interrupts)
+        print(report.text)
+        for warning in report.warnings:
+            print(warning, file=sys.stderr)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

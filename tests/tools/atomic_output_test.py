@@ -30,12 +30,35 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
 # --- what is wrong is named, and nothing is written
 
 
-def test_a_bad_row_ends_the_run(lines: Path, bare: Path, tmp_path: Path):
+def test_a_bad_row_ends_a_strict_run(lines: Path, bare: Path, tmp_path: Path):
     rows = text_rows(600)
     rows[500]["label"] = 1.5
-    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5")
-    assert_refused(done, f"{lines}:501: label: 1.5: a number from 0 to 1\n")
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5", "--strict")
+    assert_refused(done, f"{lines}:501: label: 1.5: a number from 0 to 1 (--strict)\n")
+    rows[500] = text_rows(1)[0] | {"score": 1}
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5", "--strict")
+    assert_refused(done, f"{lines}:501: nothing reads column score: rows without it (--strict)\n")
     assert files_of(tmp_path) == {"a.jsonl"}
+
+
+def test_many_lost_rows_are_a_warning_and_more_an_error(lines: Path, bare: Path, tmp_path: Path):
+    rows = text_rows(100)
+    for i in range(5):
+        rows[20 * i] |= {"label": "yes"}
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5")
+    example = f"{lines}:1: label: 'yes': a number from 0 to 1"
+    assert done.returncode == 0
+    assert done.stderr == (f"warning: 5 of 100 rows are lost (5.0%): malformed 5; malformed first at {example}\n")
+    done = run(bare, lines, tmp_path / "b.h5", "--max-dropped", "4%")
+    assert_refused(done, f"{lines}: 5 of 100 rows are lost (5.0%), more than --max-dropped 0.04 allows:\n")
+    assert example in done.stderr and not (tmp_path / "b.h5").exists()
+
+
+def test_a_file_without_any_row_of_use_is_given_up_early(bare: Path, tmp_path: Path):
+    lines = write_lines(tmp_path / "a.jsonl", [{"text": "a"}] * 5000)
+    done = run(bare, lines, tmp_path / "a.h5")
+    assert_refused(done, f"{lines}: none of the first 1,024 rows can be used:\n")
+    assert "chosen: missing: a column of this name (there are: text)" in done.stderr
 
 
 def test_a_run_without_any_pair_left_is_refused(bare: Path, tmp_path: Path):
@@ -91,7 +114,17 @@ def test_a_second_run_with_the_same_output_is_refused(lines: Path, bare: Path, t
 
 
 @pytest.mark.parametrize(
-    "options", [["--max-length", "1"], ["--workers", "0"], ["--overlong", "cut"], ["--labels", "x"]]
+    "options",
+    [
+        ["--max-length", "1"],
+        ["--workers", "0"],
+        ["--overlong", "cut"],
+        ["--labels", "x"],
+        ["--max-dropped", "2"],
+        ["--template-date", "today"],
+        ["--chat-template-kwargs", "{"],
+        ["--chat-template-kwargs", '{"tools": 1}'],
+    ],
 )
 def test_a_wrong_option_is_refused(lines: Path, bare: Path, tmp_path: Path, options: list[str]):
     assert_refused(run(bare, lines, tmp_path / "a.h5", *options), options[0])

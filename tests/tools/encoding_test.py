@@ -15,7 +15,7 @@ from model_folders import (
     save_model,
     user,
 )
-from preferences.counts import DropReason
+from preferences.counts import DropReason, Noted
 from preferences.errors import InputError
 from preferences.model_text import ModelText
 from preferences.options import Overlong
@@ -36,9 +36,9 @@ def ids(model: Path, text: str) -> list[int]:
 
 def dropped(model: Path, row: dict[str, Any], **options: Any) -> DropReason:
     chunk = encode(model, row, **options)
-    assert not chunk.problems and len(chunk.lengths) == 0
+    assert chunk.fault is None and len(chunk.lengths) == 0 and chunk.counts.num_read == 1
     (reason,) = chunk.counts.dropped
-    assert chunk.counts.first_places == {reason: "train.jsonl:1"}
+    assert chunk.counts.examples[reason].startswith("train.jsonl:1")
     return reason
 
 
@@ -58,22 +58,28 @@ def test_text_has_no_end_when_the_tokenizer_has_none(bare: Path):
     assert pair == (ids(bare, "The sky is"), ids(bare, " blue."), ids(bare, " green."))
 
 
-def test_no_token_spans_prompt_and_response(tmp_path: Path):
+def test_a_token_that_spans_prompt_and_response_is_the_responses(tmp_path: Path):
     model = merging_model(tmp_path / "m")
     assert len(ids(model, "abcd")) == 1
-    (pair,) = pairs_of(encode(model, {"prompt": "ab", "chosen": "cd", "rejected": "cdcd"}))
-    assert pair == (ids(model, "ab"), ids(model, "cd"), ids(model, "cdcd"))
+    chunk = encode(model, {"prompt": "yesab", "chosen": "cd", "rejected": "cdcd"})
+    assert list(pairs_of(chunk)) == [(ids(model, "yes"), ids(model, "abcd"), ids(model, "abcdcd"))]
+    assert chunk.counts.noted == {Noted.BORDER: 1}
+    assert chunk.counts.examples[Noted.BORDER] == "train.jsonl:1: 'ab'"
 
 
-def test_no_token_spans_generation_prompt_and_response(tmp_path: Path):
+def test_the_border_is_where_both_conversations_still_have_the_same_tokens(tmp_path: Path):
     turns = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}"
     template = turns + "{% if add_generation_prompt %}assistant={% endif %}"
     model = merging_model(tmp_path / "m", template)
     assert len(ids(model, "=yes")) == 1
-    (pair,) = pairs_of(
-        encode(model, {"prompt": [user("ab")], "chosen": [assistant("yes")], "rejected": [assistant("cd")]})
-    )
-    assert pair == (ids(model, "user=ab;assistant="), ids(model, "yes;"), ids(model, "cd;"))
+    chunk = encode(model, {"prompt": [user("ab")], "chosen": [assistant("yes")], "rejected": [assistant("cd")]})
+    assert list(pairs_of(chunk)) == [(ids(model, "user=ab;assistant"), ids(model, "=yes;"), ids(model, "=cd;"))]
+    assert chunk.counts.examples[Noted.BORDER] == "train.jsonl:1: '='"
+
+
+def test_a_pair_without_any_border_between_tokens_is_left_out(tmp_path: Path):
+    model = merging_model(tmp_path / "m")
+    assert dropped(model, {"prompt": "ab", "chosen": "cd", "rejected": "cdcd"}) is DropReason.BOUNDARY
 
 
 def test_chat_is_what_the_template_writes(chatml: Path):
@@ -115,25 +121,15 @@ def test_a_response_may_be_several_messages(chatml: Path):
     assert pair[1] == ids(chatml, text)
 
 
-def test_no_turn_is_opened_for_responses_that_begin_with_the_user(chatml: Path):
-    row = {
-        "prompt": [user("a"), assistant("b")],
-        "chosen": [user("c"), assistant("d")],
-        "rejected": [user("e"), assistant("f")],
-    }
-    (pair,) = pairs_of(encode(chatml, row))
-    assert pair[0] == ids(chatml, "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")
-
-
 @pytest.mark.parametrize("kind", ["prepend", "metaspace"])
-def test_a_space_for_the_first_word_stands_before_the_prompt_alone(tmp_path: Path, kind: str):
+def test_text_is_tokenized_as_a_whole_and_cut(tmp_path: Path, kind: str):
     model = prefix_space_model(tmp_path / "m", kind)
     tokenizer = tokenizer_of(model)
-    (pair,) = pairs_of(encode(model, {"prompt": "The sky", "chosen": " is blue.", "rejected": "scape is green."}))
-    assert pair[0] == tokenizer.encode("The sky").ids and pair[0][0] == tokenizer.token_to_id("<s>")
-    assert tokenizer.decode(pair[0] + pair[1]) == "The sky is blue."
-    assert tokenizer.decode(pair[0] + pair[2]) == "The skyscape is green."
-    assert tokenizer.id_to_token(pair[2][0])[0] == "s" and pair[2][-1] == tokenizer.token_to_id("</s>")
+    (pair,) = pairs_of(encode(model, {"prompt": "The sky", "chosen": ": blue.", "rejected": ": was green."}))
+    end = [tokenizer.token_to_id("</s>")]
+    assert pair[0][0] == tokenizer.token_to_id("<s>")
+    assert pair[0] + pair[1] == tokenizer.encode("The sky: blue.").ids + end
+    assert pair[0] + pair[2] == tokenizer.encode("The sky: was green.").ids + end
 
 
 def test_bos_that_the_prompt_has_is_not_doubled(tmp_path: Path):
@@ -174,6 +170,7 @@ def test_a_conversation_that_the_template_refuses_is_left_out(tmp_path: Path, ch
     model = save_model(tmp_path / "m", tokenizer_of(chatml), template)
     row = SKY_CHAT | {"prompt": [{"role": "system", "content": "be kind"}, *SKY_CHAT["prompt"]]}
     assert dropped(model, row) is DropReason.TEMPLATE
+    assert encode(model, row).counts.examples == {DropReason.TEMPLATE: "train.jsonl:1: no system role"}
 
 
 def test_a_conversation_that_does_not_begin_with_its_prompt_is_left_out(tmp_path: Path, chatml: Path):
@@ -183,8 +180,7 @@ def test_a_conversation_that_does_not_begin_with_its_prompt_is_left_out(tmp_path
 
 def test_a_template_that_is_none_is_named(tmp_path: Path, chatml: Path):
     model = save_model(tmp_path / "m", tokenizer_of(chatml), "{% for %}")
-    (problem,) = encode(model, SKY_CHAT).problems
-    assert str(problem).startswith(f"{model}: chat template: ")
+    assert encode(model, SKY_CHAT).fault.startswith(f"{model}: chat template: ")
 
 
 def test_truncation_and_padding_of_the_tokenizer_are_off(tmp_path: Path, bare: Path):
@@ -197,7 +193,7 @@ def test_truncation_and_padding_of_the_tokenizer_are_off(tmp_path: Path, bare: P
 def test_an_end_token_outside_the_vocabulary_is_named(tmp_path: Path):
     model = save_model(tmp_path / "m", byte_level_tokenizer([]), eos_token="</s>")
     with pytest.raises(InputError, match="eos_token: '</s>': a token of tokenizer"):
-        _ = ModelText.load(model).eos_id
+        ModelText.load(model)
 
 
 def test_vocab_size_counts_gaps(tmp_path: Path):

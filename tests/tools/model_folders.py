@@ -7,6 +7,7 @@ from typing import Any
 
 from preferences.chunk_encoder import ChunkEncoder, EncodedChunk
 from preferences.input_files import LineChunk
+from preferences.model_text import ModelText
 from preferences.options import EncodingOptions
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -85,9 +86,13 @@ def merging_model(folder: Path, template: str | None = None) -> Path:
 def encode(model: Path, *rows: dict[str, Any], max_length: int = 1000, **options: Any) -> EncodedChunk:
     """What a worker makes of these rows of train.jsonl."""
     lines = [json.dumps(row).encode() for row in rows]
-    return ChunkEncoder(EncodingOptions(model, max_length, **options)).encode(
-        LineChunk("train.jsonl", "train", 1, lines, 0)
-    )
+    return encoder(model, max_length, **options).encode(LineChunk("train.jsonl", "train", 1, lines, 0))
+
+
+def encoder(model: Path, max_length: int = 1000, **options: Any) -> ChunkEncoder:
+    """As a worker builds it."""
+    chosen = EncodingOptions(model, max_length, **options)
+    return ChunkEncoder(chosen, ModelText.load(model, chosen.template.file))
 
 
 def pairs_of(chunk: EncodedChunk) -> Iterator[tuple[list[int], list[int], list[int]]]:

@@ -1,6 +1,8 @@
 """Kinds of input files, and what is wrong with some."""
 
 import gzip
+import io
+import json
 from pathlib import Path
 
 import h5py
@@ -9,24 +11,25 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import zstandard
-from model_folders import assistant, user
-from preferences.chunk_encoder import ChunkEncoder
+from model_folders import assistant, byte_level_tokenizer, encoder, save_model, user
+from preferences import json_array
+from preferences.counts import Counts
 from preferences.errors import InputError
 from preferences.fingerprints import input_fingerprint
 from preferences.input_files import CHUNK_BYTES, CHUNK_ROWS, check_inputs, read_inputs
-from preferences.options import Columns, EncodingOptions
+from preferences.options import Columns
 from program import run, text_rows, write_lines
 
 CHAT = [
-    {"chosen": [user("a"), assistant("b")], "rejected": [user("a"), assistant(word), user("c")], "label": 0.5}
-    for word in "xy"
+    {"chosen": [user("a") | name, assistant("b")], "rejected": [user("a"), assistant(word), user("c")], "label": 0.5}
+    for word, name in (("x", {"name": "Ann"}), ("y", {}))
 ]
 
 
 def rows_of(*files: Path) -> list:
-    problems = []
-    rows = [row for chunk in read_inputs(list(files), Columns()) for row in chunk.rows(problems)]
-    assert problems == []
+    counts = Counts()
+    rows = [row for chunk in read_inputs(list(files), Columns()) for row in chunk.rows(counts)]
+    assert counts.num_read == 0
     return rows
 
 
@@ -76,18 +79,94 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path, name: str):
 def test_a_table_gives_the_rows_of_the_lines(lines: Path, tmp_path: Path):
     rows = text_rows(CHUNK_ROWS * 2 + 10)
     table = as_table(tmp_path / "b.parquet", [row | {"unused": [1]} for row in rows])
-    assert [row for _, row in rows_of(table)] == rows
+    assert [row for _, row in rows_of(table)] == [row | {"unused": None} for row in rows]
     assert rows_of(table)[-1][0] == f"{table}:{CHUNK_ROWS * 2 + 10}"
 
 
-def test_a_table_of_chat_gives_the_tokens_of_the_lines(chatml: Path, tmp_path: Path):
-    # In a table each message has the fields of all: here "name", mostly null.
-    CHAT[0]["chosen"][0]["name"] = "Ann"
-    encoder = ChunkEncoder(EncodingOptions(chatml, 100))
-    files = [write_lines(tmp_path / "a.jsonl", CHAT), as_table(tmp_path / "b.parquet", CHAT)]
-    first, second = (encoder.encode(chunk) for file in files for chunk in read_inputs([file], Columns()))
-    assert len(first.label) == 2 and np.array_equal(first.tokens, second.tokens)
-    assert np.array_equal(first.label, second.label) and second.label.tolist() == [0.5, 0.5]
+TOOLS = [
+    [{"type": "function", "function": {"name": "rain", "parameters": {"properties": {"city": {"type": "string"}}}}}],
+    [
+        {
+            "type": "function",
+            "function": {"name": "add", "parameters": {"properties": {"a": {"type": "number", "minimum": 0}}}},
+        }
+    ],
+]
+CALLS = (
+    [{"function": {"name": "rain", "arguments": {"city": "Oslo"}}}],
+    [{"function": {"name": "add", "arguments": {"a": 1}}}],
+)
+AGENTS = [
+    {
+        "prompt": [user("a") | ({"name": "Ann"} if i else {})],
+        "chosen": [
+            {"role": "assistant", "tool_calls": CALLS[i]},
+            {"role": "tool", "content": "5", "tool_call_id": "x"},
+            assistant("b"),
+        ],
+        "rejected": [assistant("c")],
+        "tools": TOOLS[i],
+        "chat_template_kwargs": {"loud": True} if i else {"quiet": True},
+    }
+    for i in (0, 1)
+] + [{"prompt": [user("a")], "chosen": [assistant("d")], "rejected": [assistant("e")]}]
+SHOWS_ALL = "{{ tools | tojson }}{{ loud }}{{ quiet }}{% for m in messages %}<{{ m | tojson }}>{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "rows", [CHAT, AGENTS, [row | {"label": 0.5} for row in text_rows(9)]], ids=["chat", "agents", "text"]
+)
+def test_lines_arrays_and_tables_of_the_same_rows_give_the_same_bytes(tmp_path: Path, rows: list[dict]):
+    # In a table each struct has the fields of all, mostly null: in messages, calls, tools and arguments.
+    model = save_model(tmp_path / "m", byte_level_tokenizer(["</s>"]), SHOWS_ALL, eos_token="</s>")
+    files = [write_lines(tmp_path / "a.jsonl", rows), as_table(tmp_path / "a.parquet", rows)]
+    for name, indent in (("a.json", None), ("indented.json", 2)):
+        files.append(tmp_path / name)
+        files[-1].write_text(json.dumps(rows, indent=indent))
+    worker = encoder(model)
+    chunks = [worker.encode(chunk) for file in files for chunk in read_inputs([file], Columns())]
+    assert [chunk.counts.num_written for chunk in chunks] == [len(rows)] * 4, chunks[0].counts
+    for chunk in chunks[1:]:
+        for column in ("tokens", "lengths", "label", "weight", "pair_id"):
+            assert np.array_equal(getattr(chunk, column), getattr(chunks[0], column))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 2, 7, 1 << 20])
+def test_an_array_is_cut_at_its_elements(monkeypatch: pytest.MonkeyPatch, block_bytes: int):
+    monkeypatch.setattr(json_array, "_BLOCK_BYTES", block_bytes)
+    elements = [{"a": 'x,]}"\\', "b": [1, {"c": "]["}]}, {}, 3, '\\",', [], [[1], 2], {"é\n": "{"}]
+    for indent in (None, 1):
+        text = b"\xef\xbb\xbf \n" + json.dumps(elements, indent=indent, ensure_ascii=False).encode() + b"\n\n"
+        stream = io.BufferedReader(io.BytesIO(text))
+        assert json_array.begins_array(stream)
+        assert [json.loads(element) for element in json_array.array_elements(stream)] == elements
+
+
+def test_an_array_may_be_empty_and_lines_are_none():
+    assert list(json_array.array_elements(io.BytesIO(b" [ ] "))) == [b" "]
+    assert not json_array.begins_array(io.BufferedReader(io.BytesIO(b'{"a": [1]}')))
+    assert not json_array.begins_array(io.BufferedReader(io.BytesIO(b"")))
+
+
+@pytest.mark.parametrize(("text", "message"), [("[{}, {}", "ends inside a JSON array"), ("[{}]\n[{}]", "text after a JSON array"),
+                                               ('[{"a": "]}', "ends inside a JSON array")])  # fmt: skip
+def test_an_array_that_is_damaged_is_named(tmp_path: Path, text: str, message: str):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=f"^{tmp_path / 'a.json'}: cannot be read: .*{message}"):
+        rows_of(tmp_path / "a.json")
+
+
+def test_a_table_may_hold_maps(tmp_path: Path):
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.string())
+    table = pyarrow.table({"chosen": pyarrow.array([[("role", "user")]], kind), "rejected": ["a"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [row for _, row in rows_of(tmp_path / "a.parquet")] == [{"chosen": {"role": "user"}, "rejected": "a"}]
+
+
+def test_a_table_of_ranked_completions_needs_no_responses(tmp_path: Path):
+    ranked = [{"rank": i, "completion": [assistant("yes" if i else "no")]} for i in (0, 1)]
+    rows = [{"context": [user("a")], "completions": ranked, "id": 1}]
+    assert [row for _, row in rows_of(as_table(tmp_path / "a.parquet", rows))] == [rows[0] | {"id": None}]
 
 
 def test_a_table_without_a_column_is_named(tmp_path: Path):

@@ -20,7 +20,7 @@ def command(model: Path, inputs: Path | list[Path], output: Path, *options: str)
 def run(
     model: Path, inputs: Path | list[Path], output: Path, *options: str, **how: Any
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(model, inputs, output, *options), text=True, capture_output=True, timeout=60, **how)
+    return subprocess.run(command(model, inputs, output, *options), text=True, capture_output=True, timeout=300, **how)
 
 
 def write_lines(file: Path, rows: Iterable[dict[str, Any]]) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xxhash
 from model_folders import assistant, encode, pairs_of, user
+from preferences.counts import DropReason
 from program import run, text_rows, write_lines
 from tokenizers import Tokenizer
 
@@ -77,7 +78,9 @@ def test_attributes_say_where_the_tokens_come_from(preferences: h5py.File, folde
     digest = xxhash.xxh3_128_digest((folder / "train.jsonl").read_bytes())
     assert attributes == {
         "format": "collimate.preferences",
-        "format_version": 1,
+        "format_version": 2,
+        "labelled": "all",
+        "template_arguments": '{"chat_template_kwargs": {}, "tools": null}',
         "tokenizer_fingerprint": xxhash.xxh3_128_hexdigest((chatml / "tokenizer.json").read_bytes()),
         "chat_template_fingerprint": xxhash.xxh3_128_hexdigest((chatml / "chat_template.jinja").read_bytes()),
         "input_fingerprint": xxhash.xxh3_128_hexdigest(digest),
@@ -86,9 +89,9 @@ def test_attributes_say_where_the_tokens_come_from(preferences: h5py.File, folde
         "vocab_size": Tokenizer.from_file(str(chatml / "tokenizer.json")).get_vocab_size(),
     }
     assert (counts["read"], counts["written"]) == (5002, 5000)
-    assert counts["dropped"] == {"empty_prompt": 0, "empty_response": 0, "identical_responses": 1, "template": 0,
-                                 "boundary": 0, "over_long": 1}  # fmt: skip
+    assert counts["dropped"] == dict.fromkeys(DropReason, 0) | {"identical_responses": 1, "over_long": 1}
     assert counts["cut"] == {"prompt": 0, "response": 0}
+    assert counts["noted"] == {"lost_text": 0, "border": 0, "repeated_prompt": 0}
 
 
 def test_the_screen_shows_the_counts(done: subprocess.CompletedProcess[str], folder: Path):
@@ -96,7 +99,7 @@ def test_the_screen_shows_the_counts(done: subprocess.CompletedProcess[str], fol
     assert ["read", "5,002"] in lines and ["written", "5,000"] in lines
     place = f"{folder / 'train.jsonl'}"
     assert ["dropped:", "identical_responses", "1", "first", "at", f"{place}:5"] in lines
-    assert ["dropped:", "over_long", "1", "first", "at", f"{place}:701"] in lines
+    assert ["dropped:", "over_long", "1", "first", "at", f"{place}:701:", "9", "+", "71", "tokens"] in lines
     assert done.stderr == ""
 
 

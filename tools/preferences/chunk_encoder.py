@@ -5,102 +5,141 @@ from dataclasses import dataclass
 import numpy as np
 
 from .chat import ChatRenderer, PairText
-from .counts import Counts, DropReason
+from .counts import Counts, DropReason, Noted, RowLost
 from .encoding import PairEncoder
-from .errors import Problem
+from .errors import InputError, shown
 from .fingerprints import pair_id
 from .input_files import Chunk
 from .length_policy import LengthPolicy, PairTokens
 from .model_text import ModelText
-from .options import EncodingOptions
-from .prompts import part_row
-from .rows import PreferenceRow, RowProblem, RowReader
+from .options import EncodingOptions, Labelled
+from .prompts import Turns, part_row
+from .rows import PreferenceRow, RowReader
+from .speakers import assistant_spans
 
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """Pairs that are kept, in input order, and what became of the others. With `problems` the run is to stop."""
+    """Pairs that are kept, in input order, and what became of the others."""
 
     tokens: np.ndarray  # uint32 [all]
+    is_labelled: np.ndarray | None  # uint8 [all], where not all tokens of responses count
     lengths: np.ndarray  # uint32 [pairs, 3]: prompt, chosen, rejected
     label: np.ndarray  # float32 [pairs]
     weight: np.ndarray  # float32 [pairs]
     pair_id: np.ndarray  # uint64 [pairs, 2]
     sources: list[str]
     counts: Counts
-    problems: list[Problem]
+    fault: str | None = None  # what makes it pointless to go on
 
 
 class ChunkEncoder:
     """Holds tokenizer and template; built once in each worker."""
 
-    def __init__(self, options: EncodingOptions):
-        model = ModelText.load(options.model)
+    def __init__(self, options: EncodingOptions, model: ModelText):
+        self._labels_assistant = options.labelled is Labelled.ASSISTANT
         self._rows = RowReader(options.columns)
-        self._chat = ChatRenderer(model)
+        self._chat = ChatRenderer(model, options.template, self._labels_assistant)
         self._encoder = PairEncoder(model)
         self._policy = LengthPolicy(options.overlong, options.max_length, model.bos_id)
 
     def encode(self, chunk: Chunk) -> EncodedChunk:
-        counts, problems = Counts(), list[Problem]()
-        rows, texts = list[PreferenceRow](), list[PairText]()
-        for place, raw in chunk.rows(problems):
-            try:
-                row = self._rows.read(place, raw, chunk.source)
-                text = self._text(row)
-            except RowProblem as error:
-                problems.append(error.problem)
-                continue
-            if isinstance(text, DropReason):
-                counts.drop(text, place)
-            else:
-                rows.append(row)
-                texts.append(text)
-        kept = [] if problems else self._tokens(rows, texts, counts)
-        return _columns(kept, counts, problems)
+        counts = Counts()
+        places, rows, texts = list[str](), list[PreferenceRow](), list[PairText]()
+        try:
+            for place, raw in chunk.rows(counts):
+                try:
+                    row = self._rows.read(raw, chunk.source)
+                    text = self._text(row, place, counts)
+                except RowLost as lost:
+                    counts.drop(lost.reason, place, lost.detail)
+                else:
+                    places.append(place)
+                    rows.append(row)
+                    texts.append(text)
+        except InputError as error:
+            return _columns([], Counts(), self._labels_assistant, fault=str(error))
+        kept = self._tokens(places, rows, texts, counts)
+        counts.writes_date = self._chat.date.was_asked
+        return _columns(kept, counts, self._labels_assistant)
 
-    def _text(self, row: PreferenceRow) -> PairText | DropReason:
+    def _text(self, row: PreferenceRow, place: str, counts: Counts) -> PairText:
+        for name in row.unread:
+            counts.leave_unread(f"column {name}", place)
         turns = part_row(row)
-        if _is_empty(turns.chosen) or _is_empty(turns.rejected):
-            return DropReason.EMPTY_RESPONSE
         if turns.is_chat:
-            return self._chat.render(row.place, turns)
-        return PairText(turns.prompt, turns.chosen, turns.rejected, is_rendered=False)
+            for name in self._chat.unread_arguments(row):
+                counts.leave_unread(f"{name}, which the chat template does not take", place)
+            return self._chat.render(row, turns)
+        if row.tools or row.template_kwargs:
+            counts.leave_unread("arguments of the chat template, beside plain text", place)
+        return self._plain(turns)
+
+    def _plain(self, turns: Turns) -> PairText:
+        spans = [assistant_spans(text) if self._labels_assistant else None for text in (turns.chosen, turns.rejected)]
+        return PairText(turns.prompt, turns.chosen, turns.rejected, False, *spans, repeats_prompt=turns.repeats_prompt)
 
     def _tokens(
-        self, rows: list[PreferenceRow], texts: list[PairText], counts: Counts
+        self, places: list[str], rows: list[PreferenceRow], texts: list[PairText], counts: Counts
     ) -> list[tuple[PreferenceRow, PairTokens]]:
         kept = []
-        for row, encoded in zip(rows, self._encoder.encode(texts), strict=True):
-            pair = encoded if isinstance(encoded, DropReason) else self._policy.apply(encoded)
-            if isinstance(pair, PairTokens) and pair.chosen == pair.rejected:
-                pair = DropReason.IDENTICAL_RESPONSES
-            if isinstance(pair, DropReason):
-                counts.drop(pair, row.place)
-            else:
-                counts.write(pair.cut, row.place)
-                kept.append((row, pair))
+        for place, row, text, encoded in zip(places, rows, texts, self._encoder.encode(texts), strict=True):
+            try:
+                if isinstance(encoded, RowLost):
+                    raise encoded
+                pair = self._checked(encoded.tokens)
+            except RowLost as lost:
+                counts.drop(lost.reason, place, lost.detail)
+                continue
+            counts.write(pair.cut, place)
+            for what, detail in _notes(text, encoded.border):
+                counts.note(what, place, detail)
+            kept.append((row, pair))
         return kept
 
+    def _checked(self, tokens: PairTokens) -> PairTokens:
+        """A pair to write. Throws RowLost."""
+        pair = self._policy.apply(tokens)
+        if isinstance(pair, DropReason):
+            raise RowLost(pair, f"{len(tokens.prompt)} + {max(len(tokens.chosen), len(tokens.rejected))} tokens")
+        if pair.chosen == pair.rejected:
+            raise RowLost(DropReason.IDENTICAL_RESPONSES)
+        for labels in (pair.chosen_labels, pair.rejected_labels):
+            if labels is not None and not any(labels):
+                raise RowLost(DropReason.UNLABELLED)
+        return pair
 
-def _is_empty(response: object) -> bool:
-    """No text, no messages, or messages that say nothing."""
-    if isinstance(response, list):
-        return not any(message["content"] or message.get("tool_calls") for message in response)
-    return response == ""
+
+def _notes(text: PairText, border: str) -> list[tuple[Noted, str]]:
+    found = [(Noted.LOST_TEXT, text.lost_text), (Noted.BORDER, border)]
+    if text.repeats_prompt:
+        found.append((Noted.REPEATED_PROMPT, text.prompt))
+    return [(what, shown(detail)) for what, detail in found if detail]
 
 
-def _columns(kept: list[tuple[PreferenceRow, PairTokens]], counts: Counts, problems: list[Problem]) -> EncodedChunk:
+def _columns(
+    kept: list[tuple[PreferenceRow, PairTokens]], counts: Counts, has_labels: bool, fault: str | None = None
+) -> EncodedChunk:
     lengths = [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for _, pair in kept]
     arrays = [np.array(pair.prompt + pair.chosen + pair.rejected, dtype=np.uint32) for _, pair in kept]
-    ids = [pair_id(tokens, parts) for tokens, parts in zip(arrays, lengths, strict=True)]
+    flags = [_flags(pair) for _, pair in kept]
+    ids = [pair_id(tokens, parts, labels) for tokens, parts, labels in zip(arrays, lengths, flags, strict=True)]
     return EncodedChunk(
         tokens=np.concatenate(arrays) if arrays else np.zeros(0, np.uint32),
+        is_labelled=np.concatenate([np.zeros(0, np.uint8), *flags]) if has_labels else None,
         lengths=np.array(lengths, dtype=np.uint32).reshape(-1, 3),
         label=np.array([row.label for row, _ in kept], dtype=np.float32),
         weight=np.array([row.weight for row, _ in kept], dtype=np.float32),
         pair_id=np.array(ids, dtype=np.uint64).reshape(-1, 2),
         sources=[row.source for row, _ in kept],
         counts=counts,
-        problems=problems,
+        fault=fault,
     )
+
+
+def _flags(pair: PairTokens) -> np.ndarray:
+    """uint8 [tokens of the pair]: whether each counts."""
+    labels = [False] * len(pair.prompt)
+    for response, marked in ((pair.chosen, pair.chosen_labels), (pair.rejected, pair.rejected_labels)):
+        labels += [True] * len(response) if marked is None else marked
+    return np.array(labels, dtype=np.uint8)

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import InputError, Problem, shown
-from .options import Columns
+from .counts import Counts, DropReason
+from .errors import InputError, shown
+from .json_array import ArrayDamaged, array_elements, begins_array
+from .options import Column, Columns
+from .rows import COMPLETIONS, CONTEXT, is_ranked
 from .zstd_stream import ZstdReader, ZstdTruncated
 
 CHUNK_ROWS = 256
@@ -32,21 +35,21 @@ class Chunk(Protocol):
     source: str  # the file's stem
     progress_bytes: int  # of all input as stored, what had been read up to the end of this chunk
 
-    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
-        """Place and content of each row. What cannot be decoded goes into `problems`."""
+    def rows(self, counts: Counts) -> Iterator[tuple[str, Any]]:
+        """Place and content of each row. What cannot be decoded goes into `counts`."""
 
 
 @dataclass(frozen=True)
 class LineChunk:
-    """Lines of JSON."""
+    """Rows as JSON text: lines, or the elements of an array."""
 
     file: str
     source: str
-    first_line: int
+    first_line: int  # or element
     lines: list[bytes]
     progress_bytes: int
 
-    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    def rows(self, counts: Counts) -> Iterator[tuple[str, Any]]:
         for number, line in enumerate(self.lines, self.first_line):
             if not line.strip():
                 continue
@@ -54,8 +57,9 @@ class LineChunk:
             try:
                 row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
-                problems.append(
-                    Problem(place, shown(line.decode(errors="replace").strip()), f"a JSON object per line ({error})")
+                text = shown(line.decode(errors="replace").strip())
+                counts.drop(
+                    DropReason.MALFORMED, place, f"{text}: a JSON object per line, or an array of them ({error})"
                 )
             else:
                 yield place, row
@@ -70,13 +74,16 @@ class TableChunk:
     first_row: int
     table: bytes
     progress_bytes: int
+    unread: tuple[str, ...] = ()  # columns that were left in the file
 
-    def rows(self, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    def rows(self, counts: Counts) -> Iterator[tuple[str, Any]]:
         import pyarrow.ipc
 
+        unread = dict.fromkeys(self.unread)
         with pyarrow.ipc.open_stream(self.table) as reader:
-            for number, row in enumerate(reader.read_all().to_pylist(), self.first_row):
-                yield f"{self.file}:{number}", row
+            rows = reader.read_all().to_pylist(maps_as_pydicts="strict")
+        for number, row in enumerate(rows, self.first_row):
+            yield f"{self.file}:{number}", row | unread
 
 
 def check_inputs(files: list[Path]) -> None:
@@ -98,7 +105,7 @@ def read_inputs(files: list[Path], columns: Columns) -> Iterator[Chunk]:
         read = _read_table if _parts(file)[1] == ".parquet" else _read_lines
         try:
             yield from read(file, columns, bytes_before)
-        except (OSError, EOFError, zlib.error, ZstdTruncated) as error:
+        except (OSError, EOFError, zlib.error, ZstdTruncated, ArrayDamaged) as error:
             raise InputError(f"{file}: cannot be read: {error}") from None
         bytes_before += file.stat().st_size
 
@@ -114,8 +121,9 @@ def _parts(file: Path) -> tuple[str, str, str]:
 def _read_lines(file: Path, _columns: Columns, bytes_before: int) -> Iterator[Chunk]:
     stem, _, packing = _parts(file)
     with file.open("rb", buffering=CHUNK_BYTES) as raw:
+        stream = _OPENERS.get(packing, lambda plain: plain)(raw)
         first_line, lines, num_bytes = 1, list[bytes](), 0
-        for line in _OPENERS.get(packing, lambda plain: plain)(raw):
+        for line in array_elements(stream) if begins_array(stream) else stream:
             lines.append(line)
             num_bytes += len(line)
             if len(lines) == CHUNK_ROWS or num_bytes >= CHUNK_BYTES:
@@ -131,24 +139,30 @@ def _read_table(file: Path, columns: Columns, bytes_before: int) -> Iterator[Chu
 
     try:
         with pyarrow.parquet.ParquetFile(file, buffer_size=CHUNK_BYTES) as parquet:
-            names = _present(file, columns, parquet.schema_arrow.names)
+            all_names = parquet.schema_arrow.names
+            names = _present(file, columns, all_names)
+            unread = tuple(name for name in all_names if name not in names)
             num_rows, file_bytes, next_row = parquet.metadata.num_rows, file.stat().st_size, 1
             for batch in parquet.iter_batches(CHUNK_ROWS, columns=names):
                 first_row, next_row = next_row, next_row + batch.num_rows
                 progress_bytes = bytes_before + file_bytes * (next_row - 1) // num_rows
-                yield TableChunk(str(file), file.stem, first_row, _serialized(batch), progress_bytes)
+                yield TableChunk(str(file), file.stem, first_row, _serialized(batch), progress_bytes, unread)
     except pyarrow.ArrowException as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
 
 def _present(file: Path, columns: Columns, names: list[str]) -> list[str]:
     """The columns to read. Throws InputError when one is missing."""
-    missing = [column.name for column in columns.all() if column.is_required and column.name not in names]
+    wanted = columns.all()
+    responses = (columns.chosen, columns.rejected)
+    if is_ranked(names, columns):
+        wanted = [column for column in wanted if column not in responses] + [Column(CONTEXT), Column(COMPLETIONS)]
+    missing = [column.name for column in wanted if column.is_required and column.name not in names]
     if missing:
         raise InputError(
             f"{file}: {', '.join(missing)}: missing: columns of these names (there are: {', '.join(names)})"
         )
-    return [column.name for column in columns.all() if column.name in names]
+    return [column.name for column in wanted if column.name in names]
 
 
 def _serialized(batch: Any) -> bytes:

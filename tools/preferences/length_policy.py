@@ -1,6 +1,6 @@
 """What happens to a pair that is too long: a pure function of token ids."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .counts import CutPart, DropReason
 from .options import Overlong
@@ -12,6 +12,9 @@ class PairTokens:
     chosen: list[int]
     rejected: list[int]
     cut: set[CutPart] = field(default_factory=set)
+    # Of each response, which of its tokens count; None: all do.
+    chosen_labels: list[bool] | None = None
+    rejected_labels: list[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class LengthPolicy:
         if self.overlong is Overlong.CUT_PROMPT_LEFT:
             prompt = self._end_of(pair.prompt, max(0, self.max_length - num_response_tokens))
             cut = {CutPart.PROMPT} if len(prompt) < len(pair.prompt) else set()
-            return self._cut_responses(PairTokens(prompt, pair.chosen, pair.rejected, cut))
+            return self._cut_responses(replace(pair, prompt=prompt, cut=cut))
         return DropReason.OVER_LONG
 
     def _cut_responses(self, pair: PairTokens) -> PairTokens | DropReason:
@@ -39,8 +42,14 @@ class LengthPolicy:
         if not pair.prompt or most < 1:
             return DropReason.OVER_LONG
         is_cut = max(len(pair.chosen), len(pair.rejected)) > most
-        cut = pair.cut | {CutPart.RESPONSE} if is_cut else pair.cut
-        return PairTokens(pair.prompt, pair.chosen[:most], pair.rejected[:most], cut)
+        return replace(
+            pair,
+            chosen=pair.chosen[:most],
+            rejected=pair.rejected[:most],
+            cut=pair.cut | {CutPart.RESPONSE} if is_cut else pair.cut,
+            chosen_labels=pair.chosen_labels and pair.chosen_labels[:most],
+            rejected_labels=pair.rejected_labels and pair.rejected_labels[:most],
+        )
 
     def _end_of(self, prompt: list[int], num_tokens: int) -> list[int]:
         """The last tokens of the prompt, after its BOS; BOS alone when there is no room for any."""

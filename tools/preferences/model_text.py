@@ -1,7 +1,7 @@
-"""The text side of a model folder: tokenizer, special tokens, chat template."""
+"""The text side of a model folder: tokenizer, special tokens, chat template, as transformers loads them."""
 
-import copy
-import json
+import logging
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +15,20 @@ from .errors import InputError, shown
 
 @dataclass(frozen=True)
 class ModelText:
-    """Everything of a Hugging Face folder that decides which ids a text becomes."""
+    """Everything of a Hugging Face folder that decides which ids a text becomes. Cheap to send to another process."""
 
     folder: Path
-    tokenizer_bytes: bytes
-    chat_template: str | None
+    tokenizer_fingerprint: str  # of the bytes of tokenizer.json
+    tokenizer_json: str  # as the folder's tokenizer class in transformers sets it up
+    chat_templates: dict[str, str]  # by name; nearly always "default" alone
     special_tokens: dict[str, str]  # bos_token, eos_token, ... as a template sees them
+    template_place: str  # where the default template was read
+    folder_template: str | None  # the folder's own, which a file may have been given for
 
     @staticmethod
-    def load(folder: Path) -> "ModelText":
-        """Throws InputError when a file is missing or unreadable."""
+    def load(folder: Path, template_file: Path | None = None) -> "ModelText":
+        """Takes the text of `template_file` as chat template, if given. Throws InputError when a file is missing or
+        unreadable."""
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder: a model folder with tokenizer.json")
         file = folder / "tokenizer.json"
@@ -32,28 +36,48 @@ class ModelText:
             raise InputError(
                 f"{file}: missing: save the tokenizer in this form (a fast tokenizer's save_pretrained does)"
             )
-        config = _read_json(folder / "tokenizer_config.json")
-        special_tokens = _special_tokens(_read_json(folder / "special_tokens_map.json")) | _special_tokens(config)
-        return ModelText(folder, file.read_bytes(), _chat_template(folder, config), special_tokens)
+        stored = _stored_tokenizer(file)
+        loaded = _load_tokenizer(folder)
+        tokens = {name: token for name, token in loaded.special_tokens_map.items() if isinstance(token, str)}
+        for name in ("bos_token", "eos_token"):
+            if name in tokens and stored.token_to_id(tokens[name]) is None:
+                raise InputError(f"{folder}: {name}: {shown(tokens[name])}: a token of tokenizer.json")
+        templates = _templates(loaded.chat_template)
+        own = templates.get("default")
+        if template_file is not None:
+            templates = {"default": _read_text(template_file)}
+        fingerprint = xxhash.xxh3_128_hexdigest(file.read_bytes())
+        return ModelText(folder, fingerprint, loaded.backend_tokenizer.to_str(), templates, tokens,
+                         str(template_file or folder), own)  # fmt: skip
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """As tokenizer.json has it, but without its own truncation and padding."""
-        return self._build(self._tokenizer_json)
+        """Without truncation and padding of its own."""
+        tokenizer = Tokenizer.from_str(self.tokenizer_json)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
-    @cached_property
-    def continuation_tokenizer(self) -> Tokenizer:
-        """For text that continues other text: without the space that some tokenizers put before the first word."""
-        description = without_prefix_space(self._tokenizer_json)
-        return self.tokenizer if description == self._tokenizer_json else self._build(description)
+    def chat_template(self, with_tools: bool = False) -> str:
+        """The template that transformers takes for a conversation. Throws InputError when there is none."""
+        template = self.chat_templates.get("tool_use") if with_tools else None
+        template = template or self.chat_templates.get("default")
+        if template is None:
+            raise InputError(
+                f"{self.folder}: chat messages, but the folder has no chat template: --chat-template FILE gives one"
+            )
+        return template
 
     @cached_property
     def front_ids(self) -> list[int]:
         """What the tokenizer itself puts before a text: usually BOS or nothing."""
-        plain = self.tokenizer.encode("a", add_special_tokens=False).ids
-        whole = self.tokenizer.encode("a", add_special_tokens=True).ids
-        starts = [i for i in range(len(whole)) if whole[i : i + len(plain)] == plain]
-        return whole[: starts[0]] if starts else []
+        return self._surrounding_ids[0]
+
+    @cached_property
+    def back_ids(self) -> list[int]:
+        """What a plain text ends with: what the tokenizer itself puts there, else EOS if there is one."""
+        back = self._surrounding_ids[1]
+        return back if back or self.eos_id is None else [self.eos_id]
 
     @cached_property
     def bos_id(self) -> int | None:
@@ -70,93 +94,56 @@ class ModelText:
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     @property
-    def tokenizer_fingerprint(self) -> str:
-        return xxhash.xxh3_128_hexdigest(self.tokenizer_bytes)
-
-    @property
     def chat_template_fingerprint(self) -> str:
-        return xxhash.xxh3_128_hexdigest((self.chat_template or "").encode())
+        return xxhash.xxh3_128_hexdigest(self.chat_templates.get("default", "").encode())
 
     @cached_property
-    def _tokenizer_json(self) -> dict[str, Any]:
-        try:
-            return json.loads(self.tokenizer_bytes)
-        except ValueError as error:
-            raise InputError(f"{self.folder / 'tokenizer.json'}: not JSON: {error}") from None
-
-    def _build(self, description: dict[str, Any]) -> Tokenizer:
-        try:
-            tokenizer = Tokenizer.from_str(json.dumps(description))
-        except Exception as error:  # the library raises nothing more specific
-            raise InputError(f"{self.folder / 'tokenizer.json'}: not a tokenizer: {error}") from None
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+    def _surrounding_ids(self) -> tuple[list[int], list[int]]:
+        plain = self.tokenizer.encode("a", add_special_tokens=False).ids
+        whole = self.tokenizer.encode("a", add_special_tokens=True).ids
+        start = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), None)
+        return ([], []) if start is None else (whole[:start], whole[start + len(plain) :])
 
     def _special_id(self, name: str) -> int | None:
         token = self.special_tokens.get(name)
-        if token is None:
-            return None
-        token_id = self.tokenizer.token_to_id(token)
-        if token_id is None:
-            raise InputError(f"{self.folder}: {name}: {shown(token)}: a token of tokenizer.json")
-        return token_id
+        return None if token is None else self.tokenizer.token_to_id(token)
 
 
-def without_prefix_space(description: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json whose tokenizer adds no space to the beginning of a text."""
-    result = copy.deepcopy(description)
-    normalizers = _steps(result.get("normalizer"), "normalizers")
-    for step in normalizers + _steps(result.get("pre_tokenizer"), "pretokenizers"):
-        if step["type"] == "Metaspace":
-            step["prepend_scheme"] = "never"
-            step.pop("add_prefix_space", None)
-        elif step["type"] == "ByteLevel":
-            step["add_prefix_space"] = False
-        elif step["type"] == "Prepend":
-            step["prepend"] = ""
-    return result
-
-
-def _steps(step: dict[str, Any] | None, children: str) -> list[dict[str, Any]]:
-    if step is None:
-        return []
-    return (
-        [leaf for child in step[children] for leaf in _steps(child, children)] if step["type"] == "Sequence" else [step]
-    )
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    """An absent file is an empty one."""
-    if not file.is_file():
-        return {}
+def _stored_tokenizer(file: Path) -> Tokenizer:
     try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: {shown(content)}: a JSON object")
-    return content
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing more specific
+        raise InputError(f"{file}: not a tokenizer: {error}") from None
 
 
-def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
-    """Tokens are written as text or as {"content": text, ...}."""
-    tokens = {}
-    for name, value in config.items():
-        text = value.get("content") if isinstance(value, dict) else value
-        if name.endswith("_token") and isinstance(text, str):
-            tokens[name] = text
-    return tokens
+def _load_tokenizer(folder: Path) -> Any:
+    """The class that tokenizer_config.json names sets tokenizers up in ways that tokenizer.json does not say."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing but the folder is looked at
+    # Imported here, since it takes seconds.
+    from transformers import AutoTokenizer
+    from transformers.utils import logging as library_logging
+
+    library_logging.set_verbosity(logging.ERROR)
+    try:
+        loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever the class runs into
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{folder}: not a tokenizer that transformers can load: {reason}") from None
+    if not loaded.is_fast:
+        raise InputError(f"{folder}: {type(loaded).__name__}: a tokenizer that tokenizer.json describes")
+    return loaded
 
 
-def _chat_template(folder: Path, config: dict[str, Any]) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        try:
-            return file.read_bytes().decode()
-        except UnicodeDecodeError as error:
-            raise InputError(f"{file}: not UTF-8: {error}") from None
-    template = config.get("chat_template")
-    if isinstance(template, list):  # several by name
-        template = next((entry.get("template") for entry in template if entry.get("name") == "default"), None)
-    return template if isinstance(template, str) else None
+def _templates(template: str | dict[str, str] | None) -> dict[str, str]:
+    if template is None:
+        return {}
+    return {"default": template} if isinstance(template, str) else dict(template)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}: a file with a chat template") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8: {error}") from None

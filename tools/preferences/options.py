@@ -1,8 +1,11 @@
 """What the user can choose."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Overlong(StrEnum):
@@ -11,6 +14,13 @@ class Overlong(StrEnum):
     DROP = "drop"
     CUT_RESPONSE = "cut_response"
     CUT_PROMPT_LEFT = "cut_prompt_left"
+
+
+class Labelled(StrEnum):
+    """Which tokens of a response count in its log-probability and in the loss."""
+
+    ALL = "all"
+    ASSISTANT = "assistant"  # user and tool turns inside a response are context
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,21 @@ class Columns:
     label: Column = Column("label")
     weight: Column = Column("weight")
     source: Column = Column("source")
+    tools: Column = Column("tools")
+    chat_template_kwargs: Column = Column("chat_template_kwargs")
 
     def all(self) -> list[Column]:
-        return [self.prompt, self.chosen, self.rejected, self.label, self.weight, self.source]
+        return list(vars(self).values())
+
+
+@dataclass(frozen=True)
+class TemplateOptions:
+    """What the chat template gets besides a row's messages. A row's own values come before these."""
+
+    file: Path | None = None  # instead of the model folder's template
+    tools: list[dict[str, Any]] | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    moment: datetime = field(default_factory=lambda: datetime.combine(datetime.now(), datetime.min.time()))
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,8 @@ class EncodingOptions:
     max_length: int
     overlong: Overlong = Overlong.DROP
     columns: Columns = field(default_factory=Columns)
+    labelled: Labelled = Labelled.ALL
+    template: TemplateOptions = field(default_factory=TemplateOptions)
 
 
 @dataclass(frozen=True)
@@ -50,3 +74,5 @@ class TokenizeOptions:
     inputs: list[Path]
     output: Path
     num_workers: int
+    is_strict: bool = False  # columns that nothing reads and malformed rows are errors
+    max_dropped: float = 0.1  # the share of rows that may be left out

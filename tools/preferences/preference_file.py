@@ -4,6 +4,7 @@ Every dataset is chunked with Fletcher32, metadata is in the checksummed format 
 equal content is equal bytes, and a flipped bit is found on reading.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from .chunk_encoder import EncodedChunk
 from .counts import Counts
 from .errors import InputError
 from .model_text import ModelText
-from .options import EncodingOptions
+from .options import EncodingOptions, Labelled
 from .staged_file import StagedFile
 
 _TOKENS_PER_CHUNK = 1 << 16
@@ -32,9 +33,15 @@ class Provenance:
     counts: Counts
 
     def attributes(self) -> dict[str, Any]:
-        return {
+        template = self.options.template
+        arguments = {"tools": template.tools, "chat_template_kwargs": dict(template.kwargs)}
+        # Only where it decides something: equal content is equal bytes.
+        date = {"template_date": template.moment.isoformat()} if self.counts.writes_date else {}
+        return date | {
             "format": "collimate.preferences",
-            "format_version": np.int64(1),
+            "format_version": np.int64(2),
+            "labelled": self.options.labelled.value,
+            "template_arguments": json.dumps(arguments, sort_keys=True),
             "tokenizer_fingerprint": self.model.tokenizer_fingerprint,
             "chat_template_fingerprint": self.model.chat_template_fingerprint,
             "input_fingerprint": self.input_fingerprint,
@@ -48,7 +55,7 @@ class Provenance:
 class PreferenceWriter:
     """Appends encoded chunks. The file is a preference file only after `finish`."""
 
-    def __init__(self, staged: StagedFile):
+    def __init__(self, staged: StagedFile, labelled: Labelled):
         self._staged = staged
         # No chunk cache: every chunk is written whole, and at once.
         self._file = h5py.File(staged, "w", libver=("v110", "v110"), track_times=False, rdcc_nbytes=0)
@@ -63,6 +70,10 @@ class PreferenceWriter:
             "source": _Column(self._file, "source", "<u2", _PAIRS_PER_CHUNK),
             "pair_id": _Column(self._file, "pair_id", "<u8", _PAIRS_PER_CHUNK, width=2),
         }
+        if labelled is not Labelled.ALL:
+            self._columns["is_labelled"] = _Column(self._file, "is_labelled", "u1", _TOKENS_PER_CHUNK)
+            for name in ("num_labelled_chosen_tokens", "num_labelled_rejected_tokens"):
+                self._columns[name] = _Column(self._file, name, "<u4", _PAIRS_PER_CHUNK)
         self._source_indices: dict[str, int] = {}
         self.num_tokens = 0
         self._columns["offsets"].append(np.zeros(1, np.uint64))
@@ -83,6 +94,8 @@ class PreferenceWriter:
             "source": np.array([self._source_index(name) for name in chunk.sources], dtype=np.uint16),
             "pair_id": chunk.pair_id,
         }
+        if chunk.is_labelled is not None:
+            arrays |= {"is_labelled": chunk.is_labelled, **_labelled_counts(chunk)}
         for name, array in arrays.items():
             self._columns[name].append(array)
         self._staged.raise_failure()
@@ -112,6 +125,14 @@ class PreferenceWriter:
         if index >= _LARGEST_NUM_SOURCES:
             raise InputError(f"source: {name}: more than {_LARGEST_NUM_SOURCES} different sources")
         return index
+
+
+def _labelled_counts(chunk: EncodedChunk) -> dict[str, np.ndarray]:
+    """How many tokens of each response count."""
+    ends = np.cumsum(chunk.lengths.reshape(-1), dtype=np.int64)
+    up_to = np.concatenate([[0], np.cumsum(chunk.is_labelled, dtype=np.int64)])
+    of_parts = np.diff(up_to[np.concatenate([[0], ends])]).reshape(-1, 3).astype(np.uint32)
+    return {"num_labelled_chosen_tokens": of_parts[:, 1], "num_labelled_rejected_tokens": of_parts[:, 2]}
 
 
 class _Column:

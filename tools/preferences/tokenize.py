@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from tqdm import tqdm
 
 from .chunk_encoder import ChunkEncoder, EncodedChunk
-from .counts import Counts
-from .errors import InputError, input_error
+from .counts import Counts, DropReason, Noted
+from .errors import InputError
 from .fingerprints import input_fingerprint
 from .input_files import Chunk, check_inputs, read_inputs
 from .interrupts import Interrupts
@@ -18,40 +19,74 @@ from .preference_file import PreferenceWriter, Provenance
 from .staged_file import StagedFile
 from .worker_pool import WorkerPool
 
+_WARNED_SHARE = 0.01  # of rows lost
+_ROWS_BEFORE_GIVING_UP = 1000  # all of them lost
 
-def tokenize_preferences(options: TokenizeOptions, interrupts: Interrupts) -> str:
-    """Writes the preference file and gives the report for the screen. Throws InputError, Interrupted, WorkerDied;
-    the output then stays as it was."""
+
+@dataclass(frozen=True)
+class Report:
+    """What the screen shows."""
+
+    text: str
+    warnings: list[str]
+
+
+def tokenize_preferences(options: TokenizeOptions, interrupts: Interrupts) -> Report:
+    """Writes the preference file. Throws InputError, Interrupted, WorkerDied; the output then stays as it was."""
     check_inputs(options.inputs)
     if any(options.output.exists() and options.output.samefile(file) for file in options.inputs):
         raise InputError(f"{options.output}: is an input too: another name for the output")
-    model = ModelText.load(options.encoding.model)
-    ends = [model.bos_id, model.eos_id]  # looked up now, so that a faulty folder is found before any work
-    with StagedFile(options.output) as staged, PreferenceWriter(staged) as writer:
+    encoding = options.encoding
+    model = ModelText.load(encoding.model, encoding.template.file)
+    with StagedFile(options.output) as staged, PreferenceWriter(staged, encoding.labelled) as writer:
         fingerprint = input_fingerprint(options.inputs, interrupts.check)
-        counts = _append_all(options, writer, interrupts)
-        if counts.num_written == 0:
-            raise InputError(f"{_names(options)}: no pair is left to write:\n{counts.table()}")
-        writer.finish(Provenance(options.encoding, model, fingerprint, counts))
+        counts = _append_all(options, model, writer, interrupts)
+        _require_enough(options, counts)
+        writer.finish(Provenance(encoding, model, fingerprint, counts))
         interrupts.check()
         staged.commit()
-        return _report(options, counts, writer.num_tokens, has_end=ends[1] is not None)
+        return Report(_report(options, counts, writer.num_tokens, model), _warnings(counts))
 
 
-def _append_all(options: TokenizeOptions, writer: PreferenceWriter, interrupts: Interrupts) -> Counts:
+def _append_all(options: TokenizeOptions, model: ModelText, writer: PreferenceWriter, interrupts: Interrupts) -> Counts:
     counts = Counts()
     with (
-        WorkerPool(options.num_workers, partial(_build_encoder, options.encoding)) as pool,
+        WorkerPool(options.num_workers, partial(_build_encoder, options.encoding, model)) as pool,
         _progress(options) as progress,
     ):
         for chunk, encoded in _answers(pool, options, interrupts):
-            if encoded.problems:
-                raise input_error(encoded.problems)
+            if encoded.fault is not None:
+                raise InputError(encoded.fault)
             writer.append(encoded)
             counts.add(encoded.counts)
+            _require_hope(options, counts)
             progress.update(chunk.progress_bytes - progress.n)
             progress.set_postfix_str(f"{counts.num_written:,} pairs", refresh=False)
     return counts
+
+
+def _require_hope(options: TokenizeOptions, counts: Counts) -> None:
+    """Throws InputError at the first thing that --strict does not let pass, or when row after row is lost."""
+    if counts.num_written == 0 and counts.num_read >= _ROWS_BEFORE_GIVING_UP:
+        raise InputError(
+            f"{_names(options)}: none of the first {counts.num_read:,} rows can be used:\n{counts.table()}"
+        )
+    if not options.is_strict:
+        return
+    for reason in (DropReason.MALFORMED, DropReason.NULL):
+        if counts.dropped[reason]:
+            raise InputError(f"{counts.examples[reason]} (--strict)")
+    for name, place in counts.unread.items():
+        raise InputError(f"{place}: nothing reads {name}: rows without it (--strict)")
+
+
+def _require_enough(options: TokenizeOptions, counts: Counts) -> None:
+    """Throws InputError when no pair is left, or too few."""
+    if counts.num_written == 0:
+        raise InputError(f"{_names(options)}: no pair is left to write:\n{counts.table()}")
+    if counts.num_dropped > options.max_dropped * counts.num_read:
+        limit = f"more than --max-dropped {options.max_dropped:g} allows"
+        raise InputError(f"{_names(options)}: {_lost(counts)}, {limit}:\n{counts.table()}")
 
 
 def _answers(
@@ -70,8 +105,8 @@ def _answers(
         yield answer
 
 
-def _build_encoder(options: EncodingOptions) -> Callable[[Chunk], EncodedChunk]:
-    return ChunkEncoder(options).encode
+def _build_encoder(options: EncodingOptions, model: ModelText) -> Callable[[Chunk], EncodedChunk]:
+    return ChunkEncoder(options, model).encode
 
 
 def _progress(options: TokenizeOptions) -> "tqdm[None]":
@@ -80,11 +115,42 @@ def _progress(options: TokenizeOptions) -> "tqdm[None]":
     return tqdm(total=total, unit="B", unit_scale=True, desc="tokenizing", disable=None)
 
 
-def _report(options: TokenizeOptions, counts: Counts, num_tokens: int, has_end: bool) -> str:
+def _report(options: TokenizeOptions, counts: Counts, num_tokens: int, model: ModelText) -> str:
     lines = [counts.table(), f"{options.output}: {num_tokens:,} tokens in {counts.num_written:,} pairs"]
-    if not has_end:
+    lines += [f"note: nothing reads {name}: first at {place}" for name, place in counts.unread.items()]
+    if counts.writes_date:
+        date = options.encoding.template.moment.isoformat()
+        lines.append(
+            f"note: the chat template writes the date, which was {date} for all rows: --template-date fixes it"
+        )
+    if not model.back_ids:
         lines.append("note: the tokenizer names no eos_token, so responses given as plain text end without one")
+    if options.encoding.template.file is not None and model.folder_template != model.chat_templates["default"]:
+        has_own = (
+            "another chat template, with which this file is refused" if model.folder_template else "no chat template"
+        )
+        copy = f"copy {options.encoding.template.file} to {model.folder / 'chat_template.jinja'}"
+        lines.append(f"note: {model.folder} has {has_own}: {copy}")
     return "\n".join(lines)
+
+
+def _warnings(counts: Counts) -> list[str]:
+    warnings = []
+    if counts.num_dropped > _WARNED_SHARE * counts.num_read:
+        (worst, _), *_ = counts.dropped.most_common()
+        example = counts.examples[worst]
+        warnings.append(f"warning: {_lost(counts)}: {counts.reasons()}; {worst} first at {example}")
+    lost = counts.noted[Noted.LOST_TEXT]
+    if lost:
+        warnings.append(
+            f"warning: the chat template does not write all of the responses of {lost:,} pairs; first at "
+            f"{counts.examples[Noted.LOST_TEXT]}"
+        )
+    return warnings
+
+
+def _lost(counts: Counts) -> str:
+    return f"{counts.num_dropped:,} of {counts.num_read:,} rows are lost ({counts.num_dropped / counts.num_read:.1%})"
 
 
 def _names(options: TokenizeOptions) -> str:
