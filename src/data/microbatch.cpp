@@ -8,30 +8,52 @@ namespace collimate {
 
 namespace {
 
+/// One response of a pair.
+struct ResponseTokens {
+  std::span<const std::uint32_t> tokens;
+  std::span<const std::uint8_t> is_labelled;  ///< empty: all of them
+  std::int64_t num_labelled = 0;
+};
+
+ResponseTokens response_of(const PairTokens& pair, std::int64_t begin, std::int64_t length, std::int64_t num_labelled) {
+  const auto part = [&](const auto& values) {
+    return std::span(values).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length));
+  };
+  ResponseTokens response{.tokens = part(pair.tokens), .is_labelled = {}, .num_labelled = num_labelled};
+  if (!pair.is_labelled.empty()) response.is_labelled = part(pair.is_labelled);
+  return response;
+}
+
+void check_pair(const PairTokens& pair) {
+  const PairLengths& lengths = pair.lengths;
+  check(lengths.num_prompt_tokens > 0 && lengths.num_chosen_tokens > 0 && lengths.num_rejected_tokens > 0,
+        "no part of a pair is empty");
+  check(lengths.num_tokens() == std::ssize(pair.tokens), "a pair has the tokens that its lengths say");
+  check(pair.is_labelled.empty() || pair.is_labelled.size() == pair.tokens.size(),
+        "a pair has a label for each token, or none");
+}
+
 /// Appends whole pairs to one stream.
 class StreamBuilder {
  public:
   explicit StreamBuilder(const PairLayout& layout) : layout_(layout) {}
 
   void add(const PairTokens& pair) {
+    check_pair(pair);
     const PairLengths& lengths = pair.lengths;
-    check(lengths.num_prompt_tokens > 0 && lengths.num_chosen_tokens > 0 && lengths.num_rejected_tokens > 0,
-          "no part of a pair is empty");
-    check(lengths.num_tokens() == static_cast<std::int64_t>(pair.tokens.size()),
-          "a pair has the tokens that its lengths say");
-    const std::span<const std::uint32_t> all(pair.tokens);
-    const auto prompt = all.first(static_cast<std::size_t>(lengths.num_prompt_tokens));
-    const auto chosen = all.subspan(prompt.size(), static_cast<std::size_t>(lengths.num_chosen_tokens));
-    const auto rejected = all.subspan(prompt.size() + chosen.size());
-
+    const auto prompt = std::span(pair.tokens).first(static_cast<std::size_t>(lengths.num_prompt_tokens));
     for (const Segment& segment : segments_of_pair(lengths, layout_, stream_.num_stream_tokens())) {
       stream_.segments.push_back(segment);
     }
     std::int64_t last_prompt_row = add_tokens(prompt, 0) - 1;
-    add_response(chosen, lengths.num_prompt_tokens, last_prompt_row);
+    const std::int64_t chosen_begin = lengths.num_prompt_tokens;
+    add_response(response_of(pair, chosen_begin, lengths.num_chosen_tokens, lengths.num_labelled_chosen_tokens),
+                 lengths.num_prompt_tokens, last_prompt_row);
     if (layout_.responses == Responses::kBoth) {
       if (!layout_.prefix_sharing) last_prompt_row = add_tokens(prompt, 0) - 1;
-      add_response(rejected, lengths.num_prompt_tokens, last_prompt_row);
+      const std::int64_t rejected_begin = chosen_begin + lengths.num_chosen_tokens;
+      add_response(response_of(pair, rejected_begin, lengths.num_rejected_tokens, lengths.num_labelled_rejected_tokens),
+                   lengths.num_prompt_tokens, last_prompt_row);
     }
     stream_.pair_indices.push_back(static_cast<std::int64_t>(pair.pair_index));
   }
@@ -49,16 +71,19 @@ class StreamBuilder {
     return stream_.num_stream_tokens();
   }
 
-  void add_response(std::span<const std::uint32_t> tokens, std::int64_t first_position, std::int64_t last_prompt_row) {
-    std::int64_t row = stream_.num_stream_tokens();
-    add_tokens(tokens, first_position);
-    std::int64_t predicting_row = last_prompt_row;
-    for (const std::uint32_t token : tokens) {
+  void add_response(const ResponseTokens& response, std::int64_t first_position, std::int64_t last_prompt_row) {
+    const std::int64_t first_row = stream_.num_stream_tokens();
+    const auto num_rows_before = std::ssize(stream_.rows);
+    add_tokens(response.tokens, first_position);
+    for (std::size_t i = 0; i < response.tokens.size(); ++i) {
+      if (!response.is_labelled.empty() && response.is_labelled[i] == 0) continue;
+      const std::int64_t row = i == 0 ? last_prompt_row : first_row + static_cast<std::int64_t>(i) - 1;
       stream_.rows.push_back(
-          {.row = predicting_row, .label = std::int64_t{token}, .response_index = stream_.num_responses});
-      predicting_row = row++;
+          {.row = row, .label = std::int64_t{response.tokens[i]}, .response_index = stream_.num_responses});
     }
-    stream_.num_response_tokens.push_back(static_cast<std::int64_t>(tokens.size()));
+    stream_.num_labelled_tokens.push_back(std::ssize(stream_.rows) - num_rows_before);
+    check(stream_.num_labelled_tokens.back() == response.num_labelled && response.num_labelled > 0,
+          "a response has the labelled tokens that its pair's lengths say, and at least one");
     ++stream_.num_responses;
   }
 

@@ -27,6 +27,20 @@ std::optional<std::string> find_wrong_extent(const PairColumns& columns, std::ui
                      rejected, begin, end, end - begin);
 }
 
+/// A response without a labelled token has no log-prob, and one with more than it has tokens is no response.
+std::optional<std::string> find_wrong_label_count(const PairColumns& columns, std::uint64_t row) {
+  if (columns.num_labelled_chosen_tokens.empty()) return std::nullopt;
+  const auto wrong = [](const char* response, std::uint32_t count, std::uint32_t most) -> std::optional<std::string> {
+    if (count >= 1 && count <= most) return std::nullopt;
+    return fmt::format("num_labelled_{}_tokens {}: 1 to {}, the tokens of the {} response", response, count, most,
+                       response);
+  };
+  if (auto chosen = wrong("chosen", columns.num_labelled_chosen_tokens[row], columns.num_chosen_tokens[row])) {
+    return chosen;
+  }
+  return wrong("rejected", columns.num_labelled_rejected_tokens[row], columns.num_rejected_tokens[row]);
+}
+
 std::optional<std::string> find_wrong_value(const PairColumns& columns, std::uint64_t row, std::size_t num_sources) {
   const float label = columns.labels[row];
   if (!(label >= 0.0F && label <= 1.0F)) return fmt::format("label {}: a probability in [0, 1]", label);
@@ -54,6 +68,7 @@ void require_good_pairs(const std::string& path, const PairColumns& columns, std
   std::string shown;
   for (std::uint64_t row = 0; row < columns.labels.size(); ++row) {
     auto problem = find_wrong_extent(columns, row);
+    if (!problem) problem = find_wrong_label_count(columns, row);
     if (!problem) problem = find_wrong_value(columns, row, num_sources);
     if (!problem) continue;
     if (++num_wrong <= kMostShown) shown += fmt::format("\n  pair {}: {}", row, *problem);
@@ -67,7 +82,7 @@ void require_good_pairs(const std::string& path, const PairColumns& columns, std
 }  // namespace
 
 PairColumns read_pair_columns(const Hdf5Reader& reader, std::uint64_t num_tokens,
-                              const std::vector<std::string>& source_names) {
+                              const std::vector<std::string>& source_names, LabelledTokens labelled) {
   const Hdf5Dataset offsets = reader.dataset("offsets");
   if (offsets.shape().size() != 1 || offsets.shape()[0] < 2) {
     throw InputError(
@@ -84,6 +99,10 @@ PairColumns read_pair_columns(const Hdf5Reader& reader, std::uint64_t num_tokens
                       .weights = reader.read<float>("weight", {num_pairs}),
                       .sources = reader.read<std::uint16_t>("source", {num_pairs}),
                       .pair_ids = reader.read<std::uint64_t>("pair_id", {num_pairs, 2})};
+  if (labelled == LabelledTokens::kAssistant) {
+    columns.num_labelled_chosen_tokens = reader.read<std::uint32_t>("num_labelled_chosen_tokens", {num_pairs});
+    columns.num_labelled_rejected_tokens = reader.read<std::uint32_t>("num_labelled_rejected_tokens", {num_pairs});
+  }
   require_offset_bounds(reader.path(), columns.offsets, num_tokens);
   require_good_pairs(reader.path(), columns, source_names.size());
   return columns;

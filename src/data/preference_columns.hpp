@@ -8,9 +8,9 @@
 
 namespace collimate::detail {
 
-/// Reads all columns, with the types and lengths that the format fixes, and checks every pair in them. Throws
-/// InputError.
+/// Reads all columns of a file that labels such tokens, with the types and lengths that the format fixes, and checks
+/// every pair in them. Throws InputError.
 PairColumns read_pair_columns(const Hdf5Reader& reader, std::uint64_t num_tokens,
-                              const std::vector<std::string>& source_names);
+                              const std::vector<std::string>& source_names, LabelledTokens labelled);
 
 }  // namespace collimate::detail

@@ -99,9 +99,9 @@ Hash128 PreferenceDataset::pair_id(std::uint64_t pair_index) const {
 }
 
 PairTokens PreferenceDataset::read(std::uint64_t pair_index) const {
-  return {.pair_index = pair_index,
-          .lengths = lengths(pair_index),
-          .tokens = source_of(pair_index).file->read_tokens(rows_[pair_index])};
+  PairTokens pair = source_of(pair_index).file->read_pair(rows_[pair_index]);
+  pair.pair_index = pair_index;
+  return pair;
 }
 
 std::vector<PairTokens> PreferenceDataset::read(std::span<const std::uint64_t> pair_indices) const {
@@ -151,6 +151,12 @@ std::uint64_t PreferenceDataset::num_tokens() const {
   std::uint64_t sum = 0;
   for (std::uint64_t pair = 0; pair < size(); ++pair) sum += static_cast<std::uint64_t>(lengths(pair).num_tokens());
   return sum;
+}
+
+std::uint64_t PreferenceDataset::num_labelled_tokens() const {
+  std::int64_t sum = 0;
+  for (std::uint64_t pair = 0; pair < size(); ++pair) sum += collimate::num_labelled_tokens(lengths(pair), {});
+  return static_cast<std::uint64_t>(sum);
 }
 
 std::int64_t PreferenceDataset::longest_sequence() const {

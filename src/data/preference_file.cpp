@@ -10,6 +10,7 @@
 
 #include "collimate/base/error.hpp"
 #include "preference_columns.hpp"
+#include "token_labels.hpp"
 
 namespace collimate {
 
@@ -17,36 +18,57 @@ namespace {
 
 constexpr std::string_view kHowToMake = "made by tools/tokenize_preferences.py";
 
-/// Opens `path` if it calls itself a preference file of this version, with all the format's datasets.
-Hdf5Reader open_preferences(std::string path) {
-  Hdf5Reader reader(std::move(path));
+constexpr std::int64_t kVersionWithoutLabels = 1;
+
+void require_format(const Hdf5Reader& reader) {
   const std::string format = reader.has_attribute("format") ? reader.text_attribute("format") : "";
   if (format != PreferenceFile::kFormat) {
     throw InputError(fmt::format("{}: attribute 'format': '{}': not a preference file, which has '{}' and is {}",
                                  reader.path(), format, PreferenceFile::kFormat, kHowToMake));
   }
   const std::int64_t version = reader.integer_attribute("format_version");
-  if (version != PreferenceFile::kFormatVersion) {
-    throw InputError(fmt::format("{}: attribute 'format_version': {}: this program reads version {}", reader.path(),
-                                 version, PreferenceFile::kFormatVersion));
+  if (version == kVersionWithoutLabels || version == PreferenceFile::kFormatVersion) return;
+  throw InputError(fmt::format("{}: attribute 'format_version': {}: this program reads versions {} and {}",
+                               reader.path(), version, kVersionWithoutLabels, PreferenceFile::kFormatVersion));
+}
+
+LabelledTokens read_labelled(const Hdf5Reader& reader) {
+  if (reader.integer_attribute("format_version") == kVersionWithoutLabels) return LabelledTokens::kAll;
+  const std::string text = reader.text_attribute("labelled");
+  if (const auto labelled = find_enum<LabelledTokens>(text)) return *labelled;
+  throw InputError(fmt::format("{}: attribute 'labelled': '{}': one of all, assistant", reader.path(), text));
+}
+
+void require_datasets(const Hdf5Reader& reader, LabelledTokens labelled) {
+  std::vector<const char*> needed{"tokens",
+                                  "offsets",
+                                  "num_prompt_tokens",
+                                  "num_chosen_tokens",
+                                  "num_rejected_tokens",
+                                  "label",
+                                  "weight",
+                                  "source",
+                                  "source_names",
+                                  "pair_id"};
+  for (const char* name : detail::kLabelDatasets) {
+    if (labelled == LabelledTokens::kAssistant) {
+      needed.push_back(name);
+    } else if (reader.has_dataset(name)) {
+      throw InputError(fmt::format(
+          "{}: {}: the file labels all tokens and has none of {}; only one with 'labelled' = 'assistant' has them",
+          reader.path(), name, fmt::join(detail::kLabelDatasets, ", ")));
+    }
   }
-  constexpr std::array kDatasets{"tokens",
-                                 "offsets",
-                                 "num_prompt_tokens",
-                                 "num_chosen_tokens",
-                                 "num_rejected_tokens",
-                                 "label",
-                                 "weight",
-                                 "source",
-                                 "source_names",
-                                 "pair_id"};
-  std::vector<std::string> missing;
-  for (const char* name : kDatasets) {
-    if (!reader.has_dataset(name)) missing.emplace_back(name);
-  }
-  if (!missing.empty()) {
-    throw InputError(fmt::format("{}: the file has no dataset {}", reader.path(), fmt::join(missing, ", ")));
-  }
+  std::erase_if(needed, [&](const char* name) { return reader.has_dataset(name); });
+  if (needed.empty()) return;
+  throw InputError(fmt::format("{}: the file has no dataset {}", reader.path(), fmt::join(needed, ", ")));
+}
+
+/// Opens `path` if it calls itself a preference file of a known version, with all the format's datasets.
+Hdf5Reader open_preferences(std::string path) {
+  Hdf5Reader reader(std::move(path));
+  require_format(reader);
+  require_datasets(reader, read_labelled(reader));
   return reader;
 }
 
@@ -90,18 +112,25 @@ Hdf5Dataset open_tokens(const Hdf5Reader& reader) {
 
 PreferenceFile::PreferenceFile(std::string path)
     : reader_(open_preferences(std::move(path))),
+      labelled_(read_labelled(reader_)),
       tokenization_(read_tokenization(reader_)),
       input_fingerprint_(read_fingerprint(reader_, "input_fingerprint")),
       counts_(reader_.text_attribute("counts")),
       source_names_(reader_.read_texts("source_names")),
       tokens_(open_tokens(reader_)) {
-  columns_ = detail::read_pair_columns(reader_, tokens_.shape()[0], source_names_);
+  columns_ = detail::read_pair_columns(reader_, tokens_.shape()[0], source_names_, labelled_);
+  if (labelled_ == LabelledTokens::kAssistant) is_labelled_ = detail::open_labels(reader_, num_tokens());
 }
 
 PairLengths PreferenceFile::lengths(std::uint64_t row) const {
-  return {.num_prompt_tokens = columns_.num_prompt_tokens[row],
-          .num_chosen_tokens = columns_.num_chosen_tokens[row],
-          .num_rejected_tokens = columns_.num_rejected_tokens[row]};
+  PairLengths lengths{.num_prompt_tokens = columns_.num_prompt_tokens[row],
+                      .num_chosen_tokens = columns_.num_chosen_tokens[row],
+                      .num_rejected_tokens = columns_.num_rejected_tokens[row]};
+  if (labelled_ == LabelledTokens::kAssistant) {
+    lengths.num_labelled_chosen_tokens = columns_.num_labelled_chosen_tokens[row];
+    lengths.num_labelled_rejected_tokens = columns_.num_labelled_rejected_tokens[row];
+  }
+  return lengths;
 }
 
 Hash128 PreferenceFile::pair_id(std::uint64_t row) const {
@@ -112,16 +141,17 @@ std::uint64_t PreferenceFile::num_tokens(std::uint64_t row) const {
   return columns_.offsets[row + 1] - columns_.offsets[row];
 }
 
-std::vector<std::uint32_t> PreferenceFile::read_tokens(std::uint64_t row) const {
-  std::vector<std::uint32_t> tokens;
-  read_rows(row, row, tokens);
-  require_pair_id(row, tokens);
-  return tokens;
+PairTokens PreferenceFile::read_pair(std::uint64_t row) const {
+  PairTokens pair{.pair_index = row, .lengths = lengths(row)};
+  read_rows(row, row, pair.tokens, pair.is_labelled);
+  require_pair(row, pair.tokens, pair.is_labelled);
+  return pair;
 }
 
 void PreferenceFile::scan_tokens(std::span<const std::uint64_t> rows, std::int64_t vocab_size) const {
   constexpr std::uint64_t kBlockTokens = 1U << 20U;
   std::vector<std::uint32_t> block;
+  std::vector<std::uint8_t> labels;
   for (std::size_t first = 0; first < rows.size();) {
     // A block is a run of neighbouring rows, and at least one.
     std::size_t last = first;
@@ -129,29 +159,35 @@ void PreferenceFile::scan_tokens(std::span<const std::uint64_t> rows, std::int64
     while (last + 1 < rows.size() && rows[last + 1] == rows[last] + 1 && size < kBlockTokens) {
       size += num_tokens(rows[++last]);
     }
-    read_rows(rows[first], rows[last], block);
-    std::span<const std::uint32_t> rest(block);
+    read_rows(rows[first], rows[last], block, labels);
+    std::uint64_t begin = 0;
     for (; first <= last; ++first) {
-      const auto tokens = rest.first(num_tokens(rows[first]));
+      const std::uint64_t count = num_tokens(rows[first]);
+      const auto tokens = std::span(block).subspan(begin, count);
       require_vocabulary(rows[first], tokens, vocab_size);
-      require_pair_id(rows[first], tokens);
-      rest = rest.subspan(tokens.size());
+      require_pair(rows[first], tokens, labels.empty() ? std::span(labels) : std::span(labels).subspan(begin, count));
+      begin += count;
     }
   }
 }
 
-void PreferenceFile::read_rows(std::uint64_t first_row, std::uint64_t last_row,
-                               std::vector<std::uint32_t>& tokens) const {
+void PreferenceFile::read_rows(std::uint64_t first_row, std::uint64_t last_row, std::vector<std::uint32_t>& tokens,
+                               std::vector<std::uint8_t>& is_labelled) const {
   const std::uint64_t begin = columns_.offsets[first_row];
   tokens.resize(columns_.offsets[last_row + 1] - begin);
   tokens_.read_range<std::uint32_t>(begin, tokens);
+  if (!is_labelled_) return;
+  is_labelled.resize(tokens.size());
+  is_labelled_->read_range<std::uint8_t>(begin, is_labelled);
 }
 
-void PreferenceFile::require_pair_id(std::uint64_t row, std::span<const std::uint32_t> tokens) const {
-  const Hash128 found = hash_pair(lengths(row), tokens);
+void PreferenceFile::require_pair(std::uint64_t row, std::span<const std::uint32_t> tokens,
+                                  std::span<const std::uint8_t> is_labelled) const {
+  if (is_labelled_) detail::require_labels(fmt::format("{}: pair {}", path(), row), lengths(row), is_labelled);
+  const Hash128 found = hash_pair(lengths(row), tokens, is_labelled);
   if (found == pair_id(row)) return;
-  throw InputError(fmt::format("{}: pair {}: pair_id {}: its tokens hash to {}: the file is damaged or badly made",
-                               path(), row, pair_id(row).hex(), found.hex()));
+  throw InputError(fmt::format("{}: pair {}: pair_id {}: {} hash to {}: the file is damaged or badly made", path(), row,
+                               pair_id(row).hex(), is_labelled_ ? "its tokens and labels" : "its tokens", found.hex()));
 }
 
 void PreferenceFile::require_vocabulary(std::uint64_t row, std::span<const std::uint32_t> tokens,

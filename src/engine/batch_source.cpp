@@ -38,7 +38,7 @@ BatchPlan BatchSource::plan(std::span<const std::uint64_t> pair_indices) const {
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const double weight = dataset_.weight(pair_indices[i]);
     plan.totals.weight += weight;
-    plan.totals.chosen_tokens += weight * static_cast<double>(lengths[i].num_chosen_tokens);
+    plan.totals.labelled_chosen_tokens += weight * static_cast<double>(lengths[i].num_labelled_chosen_tokens);
     plan.num_stream_tokens += static_cast<std::uint64_t>(num_stream_tokens(lengths[i], packing_.layout));
   }
   const PackingPlan packed = pack(lengths, packing_);

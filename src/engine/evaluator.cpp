@@ -33,7 +33,7 @@ std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, Jo
   for (std::int64_t i = 0; i < num_evaluation_batches(num_pairs, eval_batch_size_); ++i) {
     plans.push_back(source_.plan(evaluation_batch(num_pairs, eval_batch_size_, i)));
     totals.weight += plans.back().totals.weight;
-    totals.chosen_tokens += plans.back().totals.chosen_tokens;
+    totals.labelled_chosen_tokens += plans.back().totals.labelled_chosen_tokens;
   }
   MetricValues sums(objective_.metric_names().size(), 0.0);
   StopPoll poll(stop == nullptr ? StopPoll::Ask() : [stop] { return stop->own(); }, world_, at::kCPU);

@@ -41,16 +41,16 @@ PairBatch pair_batch(const ResponseLogProbs& log_probs, const MicroBatch& microb
 
   std::vector<double> label;
   std::vector<double> weight;
-  std::vector<double> num_chosen_tokens;
+  std::vector<double> num_labelled_chosen_tokens;
   for (const std::int64_t index : microbatch.pair_indices) {
     const auto pair = static_cast<std::uint64_t>(index);
     label.push_back(dataset.label(pair));
     weight.push_back(dataset.weight(pair));
-    num_chosen_tokens.push_back(static_cast<double>(dataset.lengths(pair).num_chosen_tokens));
+    num_labelled_chosen_tokens.push_back(static_cast<double>(dataset.lengths(pair).num_labelled_chosen_tokens));
   }
   pairs.label = column(label);
   pairs.weight = column(weight);
-  pairs.num_chosen_tokens = column(num_chosen_tokens);
+  pairs.num_labelled_chosen_tokens = column(num_labelled_chosen_tokens);
   return pairs;
 }
 

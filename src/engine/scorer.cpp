@@ -22,7 +22,7 @@ double sum_of(std::span<const double> token_log_probs, std::uint32_t num_tokens)
   return sum;
 }
 
-// `tokens`: log-probs of the labelled rows from the pair's first chosen token on, chosen before rejected; `sums`: of
+// `tokens`: log-probs of the labelled rows from the pair's first chosen one on, chosen before rejected; `sums`: of
 // its two responses, by the head itself, so that a policy with the same weights gets the same value to the bit.
 ReferenceRow row_of(const PreferenceDataset& dataset, std::uint64_t pair, std::span<const double> tokens,
                     std::span<const double> sums, bool keeps_tokens) {
@@ -30,8 +30,8 @@ ReferenceRow row_of(const PreferenceDataset& dataset, std::uint64_t pair, std::s
   ReferenceRow row{.pair_id = dataset.pair_id(pair),
                    .chosen_logps = sums[0],
                    .rejected_logps = sums[1],
-                   .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_chosen_tokens),
-                   .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_rejected_tokens)};
+                   .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_labelled_chosen_tokens),
+                   .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_labelled_rejected_tokens)};
   const std::uint32_t num_common = std::min(row.num_chosen_tokens, row.num_rejected_tokens);
   row.chosen_common_logps = sum_of(tokens, num_common);
   row.rejected_common_logps = sum_of(tokens.subspan(row.num_chosen_tokens), num_common);

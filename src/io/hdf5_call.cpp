@@ -39,6 +39,8 @@ std::string innermost_hdf5_error() {
 
 hid_t native_type(Hdf5Type type) {
   switch (type) {
+    case Hdf5Type::kUint8:
+      return H5T_NATIVE_UINT8;
     case Hdf5Type::kUint16:
       return H5T_NATIVE_UINT16;
     case Hdf5Type::kUint32:
@@ -57,6 +59,8 @@ hid_t native_type(Hdf5Type type) {
 
 std::string_view type_name(Hdf5Type type) {
   switch (type) {
+    case Hdf5Type::kUint8:
+      return "uint8";
     case Hdf5Type::kUint16:
       return "uint16";
     case Hdf5Type::kUint32:

@@ -30,8 +30,8 @@ Hdf5Handle open_file(const std::string& path) {
 }
 
 std::optional<Hdf5Type> find_element_type(const std::string& place, hid_t stored) {
-  constexpr std::array kTypes{Hdf5Type::kUint16, Hdf5Type::kUint32,  Hdf5Type::kUint64,
-                              Hdf5Type::kInt64,  Hdf5Type::kFloat32, Hdf5Type::kFloat64};
+  constexpr std::array kTypes{Hdf5Type::kUint8, Hdf5Type::kUint16,  Hdf5Type::kUint32, Hdf5Type::kUint64,
+                              Hdf5Type::kInt64, Hdf5Type::kFloat32, Hdf5Type::kFloat64};
   for (const Hdf5Type type : kTypes) {
     if (read_call(place, [&] { return H5Tequal(stored, native_type(type)); }) > 0) return type;
   }

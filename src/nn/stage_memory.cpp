@@ -189,8 +189,7 @@ StreamSize stream_size(std::span<const PairLengths> pairs, const PairLayout& lay
       size.longest_segment = std::max(size.longest_segment, segment.length);
     }
     size.num_stream_tokens += num_stream_tokens(pair, layout);
-    size.num_labelled_rows += pair.num_chosen_tokens;
-    if (layout.responses == Responses::kBoth) size.num_labelled_rows += pair.num_rejected_tokens;
+    size.num_labelled_rows += num_labelled_tokens(pair, layout);
   }
   return size;
 }

@@ -25,12 +25,12 @@ at::Tensor sigmoid_loss(const PairBatch& pairs, const ObjectiveConfig& config) {
   return -(p * at::log_sigmoid(z) + (1.0 - p) * at::log_sigmoid(-z));
 }
 
-// Negative log-likelihood of the chosen response; its normalizer makes the sum a mean over tokens.
+// Negative log-likelihood of the chosen response; its normalizer makes the sum a mean over labelled tokens.
 at::Tensor sft_loss(const PairBatch& pairs, const ObjectiveConfig& /*config*/) { return -pairs.policy_chosen; }
 
 constexpr std::array kLossTable{
     LossRow{LossType::kSigmoid, Normalizer::kPairWeight, sigmoid_loss},
-    LossRow{LossType::kSft, Normalizer::kChosenTokens, sft_loss},
+    LossRow{LossType::kSft, Normalizer::kLabelledChosenTokens, sft_loss},
 };
 
 }  // namespace

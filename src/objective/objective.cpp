@@ -13,7 +13,7 @@ namespace {
 double positive(double total) { return total > 0.0 ? total : 1.0; }
 
 double denominator(Normalizer normalizer, const BatchTotals& totals) {
-  return positive(normalizer == Normalizer::kPairWeight ? totals.weight : totals.chosen_tokens);
+  return positive(normalizer == Normalizer::kPairWeight ? totals.weight : totals.labelled_chosen_tokens);
 }
 
 std::vector<std::string> metric_names_of(const ObjectiveConfig& config, const LossNeeds& needs) {

@@ -36,7 +36,7 @@ std::string describe_tensors(const Tensors& tensors) {
   return fmt::format("  {} tensors, {} elements, {} bytes\n", tensors.size(), num_elements, num_bytes);
 }
 
-/// What a token of a response gets on average, by pair.
+/// What a labelled token of a response gets on average, by pair.
 std::string describe_log_probs(const std::vector<ReferenceRow>& rows) {
   std::vector<double> chosen;
   std::vector<double> rejected;
@@ -61,9 +61,10 @@ std::string describe_preferences(const std::string& path, InspectDepth depth) {
     static_cast<void>(reader.read_texts("source_names"));
   }
   return fmt::format(
-      "preference file {}\n  {} pairs, {} tokens, at most {} in a prompt with a response\n{}  counts         {}\n",
-      path, pairs.size(), pairs.num_tokens(), pairs.longest_sequence(), describe_tokenization(tokenization),
-      Hdf5Reader(path).text_attribute("counts"));
+      "preference file {}\n  {} pairs, {} tokens, {} of them labelled, at most {} in a prompt with a response\n{}"
+      "  counts         {}\n",
+      path, pairs.size(), pairs.num_tokens(), pairs.num_labelled_tokens(), pairs.longest_sequence(),
+      describe_tokenization(tokenization), Hdf5Reader(path).text_attribute("counts"));
 }
 
 std::string describe_reference_store(const std::string& path, InspectDepth depth) {

@@ -140,7 +140,7 @@ void merge_blocks(const MergeInputs& inputs, Communicator& world) {
         std::span(sources).subspan(static_cast<std::size_t>(part.begin), static_cast<std::size_t>(part.length)));
   });
   const Share rows = share_of(own.size(), world);
-  const Share values = share_of(detail::num_response_tokens(own), world);
+  const Share values = share_of(detail::num_labelled_tokens(own), world);
   std::optional<Hdf5Writer> writer;
   std::string staged = make_agreed(world, [&] {
     if (world.rank() != 0) return std::string();

@@ -98,7 +98,7 @@ std::vector<float> joined_token_logps(std::span<const ReferenceRow> rows) {
   return values;
 }
 
-std::uint64_t num_response_tokens(std::span<const ReferenceRow> rows) {
+std::uint64_t num_labelled_tokens(std::span<const ReferenceRow> rows) {
   return std::accumulate(rows.begin(), rows.end(), std::uint64_t{0}, [](std::uint64_t sum, const ReferenceRow& row) {
     return sum + row.num_chosen_tokens + row.num_rejected_tokens;
   });
@@ -138,8 +138,8 @@ std::vector<ReferenceRow> ReferenceFile::rows() const {
 void ReferenceFile::read_tokens(std::span<const ReferenceRow> all, std::uint64_t begin,
                                 std::span<ReferenceRow> rows) const {
   const Hdf5Dataset values = reader_.dataset(kTokenLogps);
-  values.require_shape({num_response_tokens(all)});
-  std::uint64_t first_token = num_response_tokens(all.first(begin));
+  values.require_shape({num_labelled_tokens(all)});
+  std::uint64_t first_token = num_labelled_tokens(all.first(begin));
   for (ReferenceRow& row : rows) {
     row.token_logps.resize(row.num_chosen_tokens + row.num_rejected_tokens);
     values.read_range(first_token, std::span(row.token_logps));

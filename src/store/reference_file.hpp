@@ -40,7 +40,7 @@ std::vector<std::uint64_t> pair_id_halves(std::span<const ReferenceRow> rows);
 inline constexpr const char* kTokenLogps = "token_logps";
 std::vector<float> joined_token_logps(std::span<const ReferenceRow> rows);
 /// How many values of single tokens these rows have, or would have.
-std::uint64_t num_response_tokens(std::span<const ReferenceRow> rows);
+std::uint64_t num_labelled_tokens(std::span<const ReferenceRow> rows);
 
 /// Reads a store's file and checks what it reads; its errors are InputErrors that name file and place.
 class ReferenceFile {

@@ -18,11 +18,11 @@ struct Response {
   const char* name;
   double policy;
   double reference;
-  std::int64_t num_tokens;
+  std::int64_t num_labelled_tokens;
 };
 
 std::optional<std::string> mismatch(const Response& response, double tolerance) {
-  const double bound = tolerance * std::sqrt(static_cast<double>(response.num_tokens));
+  const double bound = tolerance * std::sqrt(static_cast<double>(response.num_labelled_tokens));
   const double difference = std::abs(response.policy - response.reference);
   if (difference <= bound) return std::nullopt;
   return fmt::format(
@@ -64,9 +64,9 @@ std::optional<std::string> find_reference_mismatch(const PairBatch& batch, doubl
     const auto at_pair = [&](const at::Tensor& values) { return values[static_cast<std::int64_t>(i)].item<double>(); };
     const PairLengths lengths = dataset.lengths(pairs[i]);
     const Response chosen{"chosen", at_pair(batch.policy_chosen.detach()), at_pair(batch.reference_chosen),
-                          lengths.num_chosen_tokens};
+                          lengths.num_labelled_chosen_tokens};
     const Response rejected{"rejected", at_pair(batch.policy_rejected.detach()), at_pair(batch.reference_rejected),
-                            lengths.num_rejected_tokens};
+                            lengths.num_labelled_rejected_tokens};
     for (const Response& response : {chosen, rejected}) {
       if (const auto found = mismatch(response, tolerance)) {
         return fmt::format("{}: {}", dataset.describe_pair(pairs[i]), *found);

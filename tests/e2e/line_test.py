@@ -9,7 +9,7 @@ import h5py
 import pytest
 import torch
 from checkpoints import tensor_bytes
-from dpo_loop import read_rows, response_logp
+from dpo_loop import pair_logps, read_rows
 from jobs import TIMING, collimate, read_metrics, start, step_metrics, succeed, without_timing
 from transformers import AutoModelForCausalLM
 
@@ -38,8 +38,7 @@ def test_reference_scores_each_distinct_pair_once_as_transformers_does(scored_ru
         wanted = [tuple(row) for row in pairs["pair_id"][:]]
     with torch.no_grad():
         for row, pair_id in zip(rows, wanted):
-            prompt, response, _ = row["parts"]
-            assert chosen[pair_id] == pytest.approx(response_logp(model, prompt, response).item(), rel=1e-5)
+            assert chosen[pair_id] == pytest.approx(pair_logps(model, row)[0].item(), rel=1e-5)
 
 
 def test_reference_scores_only_what_is_missing(scored_run):
@@ -94,7 +93,7 @@ def test_export_gives_a_folder_that_transformers_loads(scored_run, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
     rows = read_rows(scored_run.folder / "eval.h5")
     with torch.no_grad():
-        values = [row["weight"] * response_logp(model, *row["parts"][:2]).item() for row in rows]
+        values = [row["weight"] * pair_logps(model, row)[0].item() for row in rows]
     assert sum(values) / sum(row["weight"] for row in rows) == pytest.approx(trained["eval_logps/chosen"], rel=1e-5)
     source = scored_run.folder / "model"
     assert (tmp_path / "exported" / "tokenizer.json").read_bytes() == (

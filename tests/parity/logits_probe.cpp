@@ -42,9 +42,10 @@ std::vector<PairTokens> read_pairs(const nlohmann::json& request) {
       pair.tokens.insert(pair.tokens.end(), tokens.begin(), tokens.end());
       return static_cast<std::int64_t>(tokens.size());
     };
-    pair.lengths.num_prompt_tokens = append("prompt");
-    pair.lengths.num_chosen_tokens = append("chosen");
-    pair.lengths.num_rejected_tokens = append("rejected");
+    const std::int64_t num_prompt_tokens = append("prompt");
+    const std::int64_t num_chosen_tokens = append("chosen");
+    const std::int64_t num_rejected_tokens = append("rejected");
+    pair.lengths = {num_prompt_tokens, num_chosen_tokens, num_rejected_tokens};
     pairs.push_back(std::move(pair));
   }
   return pairs;

@@ -1,4 +1,5 @@
-"""Losses and gradient norms over 20 optimizer steps against dpo_loop.py, on 1, 2 and 4 ranks, in both precisions."""
+"""Losses and gradient norms over 20 optimizer steps against dpo_loop.py, on 1, 2 and 4 ranks, in both precisions, where
+all response tokens are labelled and where some are."""
 
 from dataclasses import asdict
 
@@ -7,11 +8,12 @@ import torch
 from dpo_loop import Settings, golden_steps
 from jobs import step_metrics, succeed, write_config
 from model_folders import VOCAB_SIZE, make_llama
-from pairs import random_pairs, write_preferences
+from pairs import label_some_tokens, random_pairs, write_preferences
 
 CASES = {
-    "dpo": Settings(label_smoothing=0.05),
-    "dpo_and_sft": Settings(losses={"sigmoid": 1.0, "sft": 0.2}),
+    "dpo": ("all", Settings(label_smoothing=0.05)),
+    "dpo_and_sft": ("all", Settings(losses={"sigmoid": 1.0, "sft": 0.2})),
+    "some_tokens": ("some", Settings(losses={"sigmoid": 1.0, "sft": 0.2})),
 }
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
@@ -21,8 +23,12 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     model = make_llama(folder / "model", tie_word_embeddings=True)
     # 52 pairs in batches of 8: the last batch of an epoch is partial.
-    pairs = write_preferences(folder / "pairs.h5", random_pairs(52, VOCAB_SIZE, seed=5), model, VOCAB_SIZE)
-    return model, pairs
+    pairs = random_pairs(52, VOCAB_SIZE, seed=5)
+    files = {
+        name: write_preferences(folder / f"{name}.h5", labelled, model, VOCAB_SIZE)
+        for name, labelled in (("all", pairs), ("some", label_some_tokens(pairs, seed=6)))
+    }
+    return model, files
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,9 @@ def golden(inputs):
 
     def steps(case, dtype):
         if (case, dtype) not in known:
-            known[case, dtype] = golden_steps(*inputs, getattr(torch, dtype), CASES[case])
+            model, files = inputs
+            labelled, settings = CASES[case]
+            known[case, dtype] = golden_steps(model, files[labelled], getattr(torch, dtype), settings)
         return known[case, dtype]
 
     return steps
@@ -61,9 +69,10 @@ def run_sections(model, pairs, settings: Settings, dtype, folder, **batch):
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_steps_equal_the_independent_loop(inputs, golden, tmp_path, case, dtype, ranks):
     sharing = ranks != 2
-    config = write_config(
-        tmp_path / "run.yaml", run_sections(*inputs, CASES[case], dtype, tmp_path, prefix_sharing=sharing)
-    )
+    model, files = inputs
+    labelled, settings = CASES[case]
+    sections = run_sections(model, files[labelled], settings, dtype, tmp_path, prefix_sharing=sharing)
+    config = write_config(tmp_path / "run.yaml", sections)
     succeed("reference", config, ranks=ranks)
     succeed("train", config, ranks=ranks)
     steps = step_metrics(tmp_path / "out")

@@ -48,6 +48,7 @@ def read_rows(path: Path) -> list[dict]:
     return [
         {
             "parts": [torch.tensor(part) for part in (pair.prompt, pair.chosen, pair.rejected)],
+            "labels": [torch.tensor(labels, dtype=torch.bool) for labels in pair.response_labels],
             "label": pair.label,
             "weight": pair.weight,
         }
@@ -61,19 +62,21 @@ def token_logps(model, prompt: torch.Tensor, response: torch.Tensor) -> torch.Te
     return predicted.gather(1, response[:, None])[:, 0]
 
 
-def response_logp(model, prompt: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
-    return token_logps(model, prompt, response).double().sum()
+def response_logp(model, prompt: torch.Tensor, response: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The sum over the tokens of the response that are labelled; the model reads all of it."""
+    return token_logps(model, prompt, response)[labels].double().sum()
 
 
 def pair_logps(model, row: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    prompt, chosen, rejected = row["parts"]
-    return response_logp(model, prompt, chosen), response_logp(model, prompt, rejected)
+    prompt, *responses = row["parts"]
+    chosen, rejected = (response_logp(model, prompt, *response) for response in zip(responses, row["labels"], strict=True))
+    return chosen, rejected
 
 
 def batch_loss(model, batch: list[dict], reference: dict, settings: Settings) -> torch.Tensor:
     """Backpropagates pair by pair and returns the loss of the batch."""
     weight_sum = sum(row["weight"] for row in batch)
-    token_sum = sum(row["weight"] * len(row["parts"][1]) for row in batch)
+    token_sum = sum(row["weight"] * row["labels"][0].sum().item() for row in batch)
     total = 0.0
     for row in batch:
         chosen, rejected = pair_logps(model, row)

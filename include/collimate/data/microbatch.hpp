@@ -13,7 +13,7 @@
 namespace collimate {
 
 /// Stream row `row` predicts the token `label` of response `response_index`. With a shared prefix the last prompt row
-/// stands twice: it predicts the first token of either response.
+/// may stand twice: it predicts the first token of either response, where that is labelled.
 struct LabelledRow {
   std::int64_t row = 0;
   std::int64_t label = 0;
@@ -26,9 +26,9 @@ struct MicroBatch {
   std::vector<std::int64_t> tokens;
   std::vector<std::int64_t> positions;
   std::vector<Segment> segments;  ///< in stream order, together covering every row once
-  std::vector<LabelledRow> rows;  ///< by response, in token order: every response token is the label of one row
+  std::vector<LabelledRow> rows;  ///< by response, in token order: every labelled token is the label of one row
   std::vector<std::int64_t> pair_indices;         ///< per pair of the microbatch, its index in the data set
-  std::vector<std::int64_t> num_response_tokens;  ///< [num_responses]
+  std::vector<std::int64_t> num_labelled_tokens;  ///< [num_responses]: how many of `rows` are of it, at least 1
   /// Response i of a microbatch: 2 * pair (+ 1 for rejected), or the pair itself where only chosen is laid out.
   std::int64_t num_responses = 0;
 
@@ -37,7 +37,8 @@ struct MicroBatch {
 };
 
 /// Lays `pairs` into one stream, in the given order. *Local.* No pairs give an empty microbatch, with which a rank
-/// joins every collective. Throws InvariantError when a pair's tokens do not match its lengths or a part is empty.
+/// joins every collective. Throws InvariantError when a pair's tokens or labels do not match its lengths, a part is
+/// empty or a response has no labelled token.
 MicroBatch build_microbatch(std::span<const PairTokens> pairs, const PairLayout& layout);
 
 /// What decides a microbatch's matrix-multiplication FLOPs, whatever the model.

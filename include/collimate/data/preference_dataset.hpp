@@ -1,6 +1,7 @@
 #pragma once
 // The pairs of a run: one or more preference files (docs/formats.md) as one indexed sequence. What planning needs stays
-// in memory, under 60 bytes a pair; tokens are read when asked for, so memory is flat in the size of the data.
+// in memory, under 64 bytes a pair; tokens and their labels are read when asked for, so memory is flat in the size of
+// the data.
 
 #include <cstdint>
 #include <memory>
@@ -39,14 +40,14 @@ class PreferenceDataset {
   [[nodiscard]] double weight(std::uint64_t pair_index) const;
   [[nodiscard]] Hash128 pair_id(std::uint64_t pair_index) const;
 
-  /// Reads the tokens of pairs, in the given order; files are read in ascending order. Throws InputError where the
-  /// bytes are damaged (Fletcher32) or do not give the stored pair_id.
+  /// Reads the tokens and labels of pairs, in the given order; files are read in ascending order. Throws InputError
+  /// where the bytes are damaged (Fletcher32), labels differ from their counts, or a pair does not give its pair_id.
   [[nodiscard]] std::vector<PairTokens> read(std::span<const std::uint64_t> pair_indices) const;
   [[nodiscard]] PairTokens read(std::uint64_t pair_index) const;
 
-  /// Streams over the tokens of pairs [begin, end) and checks each against `vocab_size` and each pair against its
-  /// pair_id; every stored byte is so checked once when all ranks' ranges cover the data set. Throws InputError naming
-  /// file, pair, position, token id and vocabulary size.
+  /// Streams over the tokens and labels of pairs [begin, end) and checks each token against `vocab_size` and each pair
+  /// as read() does; every stored byte is so checked once when all ranks' ranges cover the data set. Throws InputError
+  /// naming file, pair, position, token id and vocabulary size.
   void scan_tokens(std::uint64_t begin, std::uint64_t end, std::int64_t vocab_size) const;
 
   /// Throws InputError, naming both values, when the files were made with another tokenizer or chat template than those
@@ -62,6 +63,8 @@ class PreferenceDataset {
   [[nodiscard]] std::uint64_t num_filtered_pairs() const { return num_filtered_pairs_; }
   /// Tokens of all pairs, each prompt counted once.
   [[nodiscard]] std::uint64_t num_tokens() const;
+  /// Labelled tokens of all responses.
+  [[nodiscard]] std::uint64_t num_labelled_tokens() const;
   /// Most tokens of a prompt with one of its responses.
   [[nodiscard]] std::int64_t longest_sequence() const;
   /// Hash of pair ids, labels and weights in order: the identity of what a run trains on.

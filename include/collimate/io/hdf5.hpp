@@ -19,10 +19,14 @@
 namespace collimate {
 
 /// The element types that the project's files hold.
-enum class Hdf5Type { kUint16, kUint32, kUint64, kInt64, kFloat32, kFloat64 };
+enum class Hdf5Type { kUint8, kUint16, kUint32, kUint64, kInt64, kFloat32, kFloat64 };
 
 template <class T>
 struct Hdf5TypeOf;
+template <>
+struct Hdf5TypeOf<std::uint8_t> {
+  static constexpr Hdf5Type kValue = Hdf5Type::kUint8;
+};
 template <>
 struct Hdf5TypeOf<std::uint16_t> {
   static constexpr Hdf5Type kValue = Hdf5Type::kUint16;

@@ -11,8 +11,8 @@
 
 namespace collimate {
 
-/// Summed log-probs of the pairs of one microbatch; every tensor is float64 [pairs]. What no loss declared is
-/// undefined.
+/// Summed log-probs of the labelled tokens of the pairs of one microbatch; every tensor is float64 [pairs]. What no
+/// loss declared is undefined.
 struct PairBatch {
   at::Tensor policy_chosen;    // differentiable
   at::Tensor policy_rejected;  // differentiable
@@ -20,11 +20,11 @@ struct PairBatch {
   at::Tensor reference_rejected;
   at::Tensor label;   // probability that chosen is the better one
   at::Tensor weight;  // of the pair in loss and metrics
-  at::Tensor num_chosen_tokens;
+  at::Tensor num_labelled_chosen_tokens;
 };
 
 /// What the sum over pairs is divided by; both are sums over the global batch.
-enum class Normalizer { kPairWeight, kChosenTokens };
+enum class Normalizer { kPairWeight, kLabelledChosenTokens };
 
 /// One row of the table of losses.
 struct LossRow {

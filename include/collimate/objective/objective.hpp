@@ -13,8 +13,8 @@ namespace collimate {
 
 /// Denominators of the global batch, known to every rank from the plan: no rank has to ask another.
 struct BatchTotals {
-  double weight = 0;         // sum of the pairs' weights
-  double chosen_tokens = 0;  // sum of weight times chosen tokens
+  double weight = 0;                  // sum of the pairs' weights
+  double labelled_chosen_tokens = 0;  // sum of weight times labelled tokens of the chosen response
 };
 
 /// Values in the order of Objective::metric_names(), each already divided by its denominator: summed over microbatches

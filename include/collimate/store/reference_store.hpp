@@ -17,13 +17,13 @@ namespace collimate {
 /// Log-probabilities of one pair's responses under the reference model.
 struct ReferenceRow {
   Hash128 pair_id;
-  double chosen_logps = 0;  ///< Sum over the response's tokens.
+  double chosen_logps = 0;  ///< Sum over the response's labelled tokens.
   double rejected_logps = 0;
-  double chosen_common_logps = 0;  ///< Sum over the first min(num_chosen_tokens, num_rejected_tokens) tokens.
+  double chosen_common_logps = 0;  ///< Sum over the first min(num_chosen_tokens, num_rejected_tokens) of them.
   double rejected_common_logps = 0;
-  std::uint32_t num_chosen_tokens = 0;
+  std::uint32_t num_chosen_tokens = 0;  ///< Labelled ones: a store knows of no others.
   std::uint32_t num_rejected_tokens = 0;
-  std::vector<float> token_logps;  ///< Of every token, chosen before rejected; empty where they are not kept.
+  std::vector<float> token_logps;  ///< Of every labelled token, chosen before rejected; empty where they are not kept.
 
   bool operator==(const ReferenceRow&) const = default;
 };

@@ -19,12 +19,13 @@ namespace {
 
 constexpr std::uint64_t kNumPairs = 11;
 
-std::vector<TestPair> pairs_with_labels(int most_tokens) {
+std::vector<TestPair> uneven_pairs(int most_tokens) {
   std::vector<TestPair> pairs = random_preference_pairs(23, kNumPairs, most_tokens, 29);
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     pairs[i].label = 1.0F - 0.05F * static_cast<float>(i);
     pairs[i].weight = 0.5F + 0.25F * static_cast<float>(i % 4);
   }
+  label_some_tokens(pairs, 7);
   return pairs;
 }
 
@@ -36,10 +37,10 @@ ReferenceStore made_up_reference(const PreferenceDataset& dataset) {
       return -3.0 * static_cast<double>(num_tokens) - 0.1 * static_cast<double>(pair);
     };
     rows.push_back({.pair_id = dataset.pair_id(pair),
-                    .chosen_logps = value(lengths.num_chosen_tokens),
-                    .rejected_logps = value(lengths.num_rejected_tokens),
-                    .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_chosen_tokens),
-                    .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_rejected_tokens)});
+                    .chosen_logps = value(lengths.num_labelled_chosen_tokens),
+                    .rejected_logps = value(lengths.num_labelled_rejected_tokens),
+                    .num_chosen_tokens = static_cast<std::uint32_t>(lengths.num_labelled_chosen_tokens),
+                    .num_rejected_tokens = static_cast<std::uint32_t>(lengths.num_labelled_rejected_tokens)});
   }
   return {{}, std::move(rows), {.microbatch_tokens = 4096}};
 }
@@ -128,7 +129,7 @@ std::vector<std::uint64_t> batch_of_step(int step, int size) {
 
 LayoutData make_layout_data(const std::string& folder, int most_tokens) {
   const std::string path = folder + "/pairs.h5";
-  write_preference_file(path, pairs_with_labels(most_tokens));
+  write_preference_file(path, uneven_pairs(most_tokens));
   const DataSource source{.path = path};
   PreferenceDataset dataset("data.train", std::span(&source, 1), 0.0);
   ReferenceStore reference = made_up_reference(dataset);

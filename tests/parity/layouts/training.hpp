@@ -24,7 +24,8 @@ struct LayoutData {
   ReferenceStore reference;
 };
 
-/// *Local.* Writes pairs into `folder` and opens them; the same for every call. `most_tokens`: of a prompt or response.
+/// *Local.* Writes pairs, of most of which only some tokens are labelled, into `folder` and opens them; the same for
+/// every call. `most_tokens`: of a prompt or response.
 LayoutData make_layout_data(const std::string& folder, int most_tokens = 12);
 
 /// Bytes that this rank sent, by group.

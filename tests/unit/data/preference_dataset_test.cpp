@@ -73,6 +73,23 @@ TEST_F(PreferenceDatasetTest, reads_pairs_in_the_order_asked_for) {
   EXPECT_THAT(pairs[3].tokens, ElementsAre(10, 11, 12, 13));
 }
 
+TEST_F(PreferenceDatasetTest, its_sources_may_label_different_tokens) {
+  TestPair some = pair_with(30);
+  some.is_chosen_labelled = {1};
+  some.is_rejected_labelled = {0, 1};
+  const PreferenceDataset dataset =
+      open({write("all.h5", {pair_with(10)}), write("assistant.h5", {some, pair_with(40)})});
+  EXPECT_EQ(dataset.num_tokens(), 12U);
+  EXPECT_EQ(dataset.num_labelled_tokens(), 8U);
+  EXPECT_EQ(dataset.longest_sequence(), 3);
+  const auto pairs = dataset.read(std::vector<std::uint64_t>{1, 0});
+  EXPECT_EQ(pairs[0].pair_index, 1U);
+  EXPECT_EQ(pairs[0].lengths, (PairLengths{1, 1, 2, 1, 1}));
+  EXPECT_THAT(pairs[0].is_labelled, ElementsAre(0, 1, 0, 1));
+  EXPECT_EQ(pairs[1].lengths, (PairLengths{1, 1, 2, 1, 2}));
+  EXPECT_NO_THROW(dataset.scan_tokens(0, 3, 64));
+}
+
 TEST_F(PreferenceDatasetTest, leaves_out_pairs_of_little_confidence) {
   // Labels are float32: 0.9 is stored as 0.89999998 and has a confidence of 0.8 all the same.
   const std::string a = write("a.h5", {pair_with(10, 0.6F), pair_with(20, 0.9F), pair_with(30, 0.1F)});

@@ -61,6 +61,7 @@ TEST_F(PreferenceFileTest, gives_what_was_written) {
   EXPECT_EQ(file.input_fingerprint(), PreferenceContent{}.input_fingerprint);
   EXPECT_THAT(file.counts(), HasSubstr("written"));
   EXPECT_THAT(file.source_names(), ElementsAre("test"));
+  EXPECT_EQ(file.labelled(), LabelledTokens::kAll);
   EXPECT_EQ(file.lengths(0), (PairLengths{2, 3, 1}));
   EXPECT_EQ(file.lengths(1), (PairLengths{1, 1, 2}));
   EXPECT_EQ(file.label(0), 0.75F);
@@ -68,8 +69,8 @@ TEST_F(PreferenceFileTest, gives_what_was_written) {
   EXPECT_EQ(file.weight(1), 0.5F);
   EXPECT_EQ(file.source(1), 0);
   EXPECT_EQ(file.pair_id(1), hash_pair({1, 1, 2}, std::vector<std::uint32_t>{7, 8, 9, 10}));
-  EXPECT_THAT(file.read_tokens(0), ElementsAre(1, 2, 3, 4, 5, 6));
-  EXPECT_THAT(file.read_tokens(2), ElementsAre(11, 12, 13));
+  EXPECT_THAT(file.read_pair(0).tokens, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(file.read_pair(2).tokens, ElementsAre(11, 12, 13));
 }
 
 TEST_F(PreferenceFileTest, scans_any_rows) {
@@ -107,8 +108,8 @@ TEST_F(PreferenceFileTest, refuses_tokens_that_do_not_give_the_pair_id) {
   content.tokens[7] = 99;
   write_preference_file(path(), content);
   const PreferenceFile file(path());
-  EXPECT_NO_THROW((void)file.read_tokens(0));
-  EXPECT_THAT([&] { (void)file.read_tokens(1); }, refused_at("pair 1: pair_id " + file.pair_id(1).hex()));
+  EXPECT_NO_THROW((void)file.read_pair(0));
+  EXPECT_THAT([&] { (void)file.read_pair(1); }, refused_at("pair 1: pair_id " + file.pair_id(1).hex()));
   EXPECT_THAT([&] { file.scan_tokens(all_rows(file), 100); }, refused_at("pair 1: pair_id"));
 }
 
@@ -121,7 +122,7 @@ TEST_F(PreferenceFileTest, refuses_a_flipped_byte_of_the_tokens) {
   ASSERT_NE(place, std::string::npos);
   flip_byte(path(), place + 5);
   const PreferenceFile file(path());
-  EXPECT_THAT([&] { (void)file.read_tokens(0); }, refused_at("'tokens'"));
+  EXPECT_THAT([&] { (void)file.read_pair(0); }, refused_at("'tokens'"));
   EXPECT_THAT([&] { file.scan_tokens(all_rows(file), 100); }, refused_at("'tokens'"));
 }
 
@@ -154,8 +155,11 @@ TEST_F(PreferenceFileTest, refuses_another_format) {
   content.left_out = {"format"};
   EXPECT_THAT(opening(content), refused_at("'format': ''"));
   content = good();
-  content.format_version = 2;
-  EXPECT_THAT(opening(content), refused_at("'format_version': 2: this program reads version 1"));
+  for (const std::int64_t version : {0, 3}) {
+    content.format_version = version;
+    EXPECT_THAT(opening(content),
+                refused_at(fmt::format("'format_version': {}: this program reads versions 1 and 2", version)));
+  }
 }
 
 TEST_F(PreferenceFileTest, refuses_bad_attributes) {

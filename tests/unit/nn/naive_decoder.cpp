@@ -100,7 +100,12 @@ at::Tensor NaiveDecoder::response_sums(const std::vector<PairTokens>& pairs) con
     for (const auto& [begin, end] : {std::pair(prompt_end, chosen_end), std::pair(chosen_end, pair.tokens.end())}) {
       std::vector<std::int64_t> sequence(pair.tokens.begin(), prompt_end);
       sequence.insert(sequence.end(), begin, end);
-      sums.push_back(log_probs(sequence, pair.lengths.num_prompt_tokens).sum());
+      at::Tensor values = log_probs(sequence, pair.lengths.num_prompt_tokens);
+      if (!pair.is_labelled.empty()) {
+        const auto labels = pair.is_labelled.begin() + (begin - pair.tokens.begin());
+        values = values * at::tensor(std::vector<double>(labels, labels + (end - begin)), at::kDouble);
+      }
+      sums.push_back(values.sum());
     }
   }
   return at::stack(sums);

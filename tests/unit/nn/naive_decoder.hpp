@@ -24,7 +24,7 @@ class NaiveDecoder {
   /// Log-prob of each token of `sequence` from index `first` on, given those before it.
   [[nodiscard]] at::Tensor log_probs(const std::vector<std::int64_t>& sequence, std::int64_t first) const;
 
-  /// Sums per response, [chosen, rejected] of each pair.
+  /// Sums over the labelled tokens of each response, [chosen, rejected] of each pair.
   [[nodiscard]] at::Tensor response_sums(const std::vector<PairTokens>& pairs) const;
 
   [[nodiscard]] const at::Tensor& parameter(const std::string& name) const { return parameters_.at(name); }

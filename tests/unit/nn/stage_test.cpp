@@ -18,6 +18,26 @@ using test::relative_difference;
 
 const std::vector<PairLengths> kLengths{{4, 7, 3}, {9, 1, 12}, {1, 5, 5}, {6, 40, 2}};
 
+/// Pairs of kLengths. Of every second one each third response token is labelled, from the second of chosen and the
+/// first of rejected on.
+std::vector<PairTokens> some_labelled_pairs(std::int64_t vocab_size) {
+  std::vector<PairTokens> pairs = test::random_pairs(kLengths, vocab_size, 3);
+  for (std::size_t i = 0; i < pairs.size(); i += 2) {
+    PairLengths& lengths = pairs[i].lengths;
+    const auto chosen_begin = static_cast<std::size_t>(lengths.num_prompt_tokens);
+    const auto rejected_begin = chosen_begin + static_cast<std::size_t>(lengths.num_chosen_tokens);
+    pairs[i].is_labelled.assign(pairs[i].tokens.size(), 0);
+    lengths.num_labelled_chosen_tokens = lengths.num_labelled_rejected_tokens = 0;
+    for (std::size_t t = chosen_begin + 1; t < rejected_begin; t += 3, ++lengths.num_labelled_chosen_tokens) {
+      pairs[i].is_labelled[t] = 1;
+    }
+    for (std::size_t t = rejected_begin; t < pairs[i].tokens.size(); t += 3, ++lengths.num_labelled_rejected_tokens) {
+      pairs[i].is_labelled[t] = 1;
+    }
+  }
+  return pairs;
+}
+
 struct PassResult {
   at::Tensor sums;
   std::vector<at::Tensor> grads;
@@ -102,7 +122,7 @@ class StagePackingTest : public testing::TestWithParam<NamedSpec> {};
 
 TEST_P(StagePackingTest, any_packing_and_prefix_sharing_equals_the_dense_twin) {
   const ModelSpec& spec = GetParam().spec;
-  const std::vector<PairTokens> pairs = test::random_pairs(kLengths, spec.vocab_size, 3);
+  const std::vector<PairTokens> pairs = some_labelled_pairs(spec.vocab_size);
   std::vector<std::string> names;
   const PassResult naive = run_naive(spec, pairs, names);
   for (const bool prefix_sharing : {true, false}) {

@@ -22,10 +22,10 @@ PairBatch two_pairs() {
           .reference_rejected = column({-11.5, -18.0}),
           .label = column({1.0, 0.75}),
           .weight = column({1.0, 3.0}),
-          .num_chosen_tokens = column({4.0, 8.0})};
+          .num_labelled_chosen_tokens = column({4.0, 8.0})};
 }
 
-const BatchTotals kTotals{.weight = 4.0, .chosen_tokens = 28.0};
+const BatchTotals kTotals{.weight = 4.0, .labelled_chosen_tokens = 28.0};
 
 double log_sigmoid(double z) { return -std::log1p(std::exp(-z)); }
 
@@ -105,9 +105,13 @@ TEST(ObjectiveTest, shares_of_microbatches_add_up_to_the_whole) {
   const PairBatch pairs = two_pairs();
   const auto part = [&](int64_t i) {
     const auto row = [&](const at::Tensor& values) { return values.slice(0, i, i + 1); };
-    return PairBatch{row(pairs.policy_chosen),      row(pairs.policy_rejected), row(pairs.reference_chosen),
-                     row(pairs.reference_rejected), row(pairs.label),           row(pairs.weight),
-                     row(pairs.num_chosen_tokens)};
+    return PairBatch{row(pairs.policy_chosen),
+                     row(pairs.policy_rejected),
+                     row(pairs.reference_chosen),
+                     row(pairs.reference_rejected),
+                     row(pairs.label),
+                     row(pairs.weight),
+                     row(pairs.num_labelled_chosen_tokens)};
   };
   const MetricValues whole = objective.share(pairs, kTotals).metrics;
   const MetricValues first = objective.share(part(0), kTotals).metrics;

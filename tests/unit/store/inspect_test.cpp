@@ -40,7 +40,7 @@ class InspectTest : public ::testing::Test {
 
 TEST_F(InspectTest, tells_a_preference_file) {
   write_preference_file(path_, preference_content({{{1, 2}, {3}, {4, 5}}, {{6}, {7}, {8}}}));
-  expect_described(path_, AllOf(HasSubstr("preference file"), HasSubstr("2 pairs, 8 tokens")));
+  expect_described(path_, AllOf(HasSubstr("preference file"), HasSubstr("2 pairs, 8 tokens, 5 of them labelled")));
 }
 
 TEST_F(InspectTest, finds_a_token_that_was_changed) {
