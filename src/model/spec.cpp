@@ -59,8 +59,14 @@ void check_unsupported(ConfigReader& reader) {
   if (reader.text("hidden_act").value_or("silu") != "silu") {
     reader.problem("hidden_act", "this activation is not supported; supported is silu");
   }
-  for (const char* key : {"quantization_config", "per_layer_config"}) {
-    if (reader.has(key)) reader.problem(key, "not supported: weights must be plain and all layers alike");
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    if (!reader.has(key)) continue;
+    reader.problem(key,
+                   "the weights are quantized, which is not supported; take the model's folder with plain weights, or "
+                   "load this one in transformers, call dequantize() and save_pretrained");
+  }
+  if (reader.has("per_layer_config")) {
+    reader.problem("per_layer_config", "not supported: all layers must be alike");
   }
 }
 

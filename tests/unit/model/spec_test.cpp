@@ -154,7 +154,8 @@ TEST(ModelSpecTest, other_architectures_are_refused_by_name) {
 TEST(ModelSpecTest, what_would_be_computed_otherwise_is_refused) {
   const json llama = config_of("llama");
   expect_refused(with(llama, {{"hidden_act", "gelu"}}), "hidden_act: \"gelu\"");
-  expect_refused(with(llama, {{"quantization_config", {{"quant_method", "gptq"}}}}), "quantization_config: ");
+  expect_refused(with(llama, {{"quantization_config", {{"quant_method", "gptq"}}}}),
+                 "quantization_config: {\"quant_method\":\"gptq\"}: the weights are quantized");
   expect_refused(with(llama, {{"partial_rotary_factor", 0.5}}), "partial_rotary_factor: 0.5");
   expect_refused(with(llama, {{"torch_dtype", "float8_e4m3fn"}}), "torch_dtype: \"float8_e4m3fn\"");
   for (const char* type : {"yarn", "dynamic", "longrope", "proportional"}) {
