@@ -92,6 +92,7 @@ ExitCode run_check(const CheckOptions& options) {
   const RunConfig config = load_run_config(read_config_file(file), file, options.config.overrides);
   const MeshShape shape = mesh_shape(config.parallel, options.num_ranks.value_or(default_num_ranks(config.parallel)));
   const auto model = open_divided_model(config.model, config.parallel);
+  tell_remarks(*model, log);
   const RunData data = open_data(config, *model);
   scan_data(data, model->spec().vocab_size, 0, 1);
   OutputFolder::inspect(config);
@@ -105,6 +106,7 @@ ExitCode run_check(const CheckOptions& options) {
   print_memory(config, model->spec(), shape, step_packer(model->spec(), data.train), "# ");
   if (needs.reference) {
     const auto reference = open_model_source(reference_model(config));
+    if (config.reference.path) tell_remarks(*reference, log);
     fmt::print("# reference store: {}\n", store_state(config, *reference, data, file));
   }
   std::fflush(stdout);

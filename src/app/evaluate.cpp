@@ -36,6 +36,7 @@ ExitCode run_evaluate(const EvaluateOptions& options) {
       if (config.data.eval.empty()) throw InputError("data.eval is empty; evaluate needs an evaluation set");
       return open_divided_model(config.model, config.parallel);
     });
+    tell_remarks(*model, session.log);
     const RunData data = open_scanned_data(config, *model, world);
     const auto needed = needed_reference(config, data, std::nullopt, world);
     std::optional<ReferenceStore> reference;

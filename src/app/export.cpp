@@ -20,8 +20,9 @@ ExportDtype dtype_named(const std::string& name) {
   throw InputError("--dtype: " + name + " is none of source, float32, float16, bfloat16, float64");
 }
 
-void export_model(const RunConfig& config, const ExportOptions& options) {
+void export_model(const RunConfig& config, const ExportOptions& options, const Log& log) {
   const auto model = open_model_source(config.model);
+  tell_remarks(*model, log);
   const auto checkpoint = open_chosen_checkpoint(config, options.checkpoint);
   const auto weights = [&](const std::string& name) {
     return checkpoint ? load_tensor(*checkpoint, kModelGroup, name)
@@ -36,7 +37,7 @@ ExitCode run_export(const ExportOptions& options) {
   return run_session(options.config, [&](const Session& session) {
     Communicator& world = session.mesh.world();
     run_agreed(world, [&] {
-      if (world.rank() == 0) export_model(session.config, options);
+      if (world.rank() == 0) export_model(session.config, options, session.log);
     });
     session.log.info("wrote {}", options.output);
     return ExitCode::kDone;

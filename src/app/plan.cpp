@@ -78,6 +78,7 @@ ExitCode run_plan(const PlanOptions& options) {
   const ParallelConfig& parallel = config.parallel;
   const MeshShape shape = mesh_shape(parallel, options.num_ranks.value_or(default_num_ranks(parallel)));
   const auto model = open_model_source(config.model);
+  tell_remarks(*model, Log());
   const PipelineLayout layout = pipeline_layout(parallel, model->spec());
   std::optional<RunData> data;
   if (!options.num_microbatches) data = open_data(config, *model);

@@ -25,6 +25,7 @@ ExitCode run_reference(const ConfigOptions& options) {
     JobStop stop(signal, session.notices, world.rank(), config.runtime.grace_seconds);
     note_work(world.activity(), "opening the model");
     const auto model = make_agreed(world, [&] { return open_reference_model(config); });
+    tell_remarks(*model, session.log);
     const RunData data = open_scanned_data(config, *model, world);
     const ReferenceIdentity identity = reference_identity(config, model_fingerprints(*model, world), data.train);
     complete_reference_store({.config = config,

@@ -29,6 +29,11 @@ std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const
   return model;
 }
 
+void tell_remarks(const ModelSource& model, const Log& log) {
+  if (log.world_rank() != 0) return;
+  for (const std::string& remark : model.remarks()) log.warn("{}", remark);
+}
+
 ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, const ProcessMesh& mesh) {
   return {.pipeline = pipeline_layout(config, spec),
           .pp_rank = mesh.coordinate().pp_rank,

@@ -95,6 +95,7 @@ std::string describe_model_folder(const std::string& path, InspectDepth depth) {
                   spec.vocab_size, describe_tensors(folder.tensors()));
   text += fmt::format("  model config   {}\n  tokenizer      {}\n", folder.config_fingerprint().hex(),
                       tokenizer ? tokenizer->hex() : "none");
+  for (const std::string& remark : folder.remarks()) text += fmt::format("  note: {}\n", remark);
   if (depth == InspectDepth::kVerify) text += fmt::format("  weights        {}\n", folder.weights_fingerprint().hex());
   return text;
 }

@@ -44,16 +44,28 @@ StorageDtype exported_dtype(ExportDtype wanted, StorageDtype stored) {
   throw InvariantError("unknown ExportDtype");
 }
 
-/// config.json with the exported dtype under the key that the source uses; the source's bytes where nothing changes.
+/// config.json of what is exported, in the keys that the source uses; the source's bytes where nothing changes.
 std::string exported_config(const ModelSource& source, ExportDtype dtype) {
   std::string text = read_text_file(source.config_path());
-  if (dtype == ExportDtype::kSource) return text;
-  auto config = nlohmann::ordered_json::parse(text);
+  const auto stated = nlohmann::ordered_json::parse(text);
+  auto config = stated;
   // transformers 4 writes torch_dtype, 5 writes dtype and still reads the other.
-  const char* const key = config.contains("dtype") ? "dtype" : "torch_dtype";
-  if (config.value(key, "") == enum_name(dtype)) return text;
-  config[key] = enum_name(dtype);
-  return config.dump(2) + "\n";
+  const char* const dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
+  if (dtype != ExportDtype::kSource) config[dtype_key] = enum_name(dtype);
+  // transformers 4 would tie a head of its own where this says so.
+  if (const auto tie = config.find("tie_word_embeddings"); tie != config.end() && *tie == true) {
+    *tie = source.spec().tie_word_embeddings;
+  }
+  return config == stated ? text : config.dump(2) + "\n";
+}
+
+/// What goes with the weights, byte for byte.
+void write_companions(const ModelSource& source, const fs::path& folder) {
+  const fs::path from = fs::path(source.config_path()).parent_path();
+  for (const std::string& name : source.companions()) {
+    fs::create_directories((folder / name).parent_path());
+    write_new_file((folder / name).string(), read_text_file((from / name).string()));
+  }
 }
 
 using Shard = std::vector<TensorInfo>;
@@ -111,9 +123,7 @@ void export_model_folder(const ModelSource& source, const LoadTensor& weights, c
   AtomicFolder staged(options.folder);
   const std::string& folder = staged.staging_path();
   write_new_file(folder + "/config.json", exported_config(source, options.dtype));
-  for (const std::string& path : source.companion_paths()) {
-    write_new_file(folder + "/" + fs::path(path).filename().string(), read_text_file(path));
-  }
+  write_companions(source, folder);
   const std::vector<Shard> shards = plan_shards(source, options);
   for (std::size_t i = 0; i < shards.size(); ++i) {
     write_shard(folder + "/" + shard_name(i, shards.size()), shards[i], weights);

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kCacheFormat = "collimate.fingerprint";
 // Also of what a fingerprint is: one that is computed in another way needs another version.
-constexpr int kCacheFormatVersion = 1;
+constexpr int kCacheFormatVersion = 2;
 // The coarsest clock of a file system in use, FAT's.
 constexpr std::chrono::seconds kCoarsestClock{2};
 

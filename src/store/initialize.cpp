@@ -1,6 +1,5 @@
 #include "collimate/store/initialize.hpp"
 
-#include <array>
 #include <filesystem>
 
 #include <ATen/Parallel.h>
@@ -11,6 +10,7 @@
 #include "collimate/base/error.hpp"
 #include "collimate/base/random.hpp"
 #include "collimate/model/logical_tensor.hpp"
+#include "companion_files.hpp"
 #include "tensor_bytes.hpp"
 
 namespace collimate {
@@ -18,11 +18,6 @@ namespace collimate {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The files that a tokenizer may consist of. Others beside a lone config file need not belong to it.
-constexpr std::array kTokenizerFiles{
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model",         "vocab.json",         "vocab.txt",
-    "merges.txt",     "added_tokens.json",     "special_tokens_map.json", "chat_template.jinja"};
 
 void fill_normal(at::Tensor& tensor, const RandomStream& stream, double deviation) {
   constexpr std::int64_t kGrain = 4096;
@@ -69,13 +64,9 @@ std::vector<Hash128> RandomWeights::tensor_hashes(std::span<const std::size_t> c
   return hashes;
 }
 
-std::vector<std::string> RandomWeights::companion_paths() const {
-  std::vector<std::string> paths;
-  for (const char* name : kTokenizerFiles) {
-    const fs::path path = fs::path(config_path()).parent_path() / name;
-    if (fs::is_regular_file(path)) paths.push_back(path.string());
-  }
-  return paths;
+// Other files beside a lone config file need not belong to it.
+std::vector<std::string> RandomWeights::companions() const {
+  return detail::tokenizer_files(fs::absolute(config_path()).parent_path().string());
 }
 
 }  // namespace collimate

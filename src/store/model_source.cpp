@@ -52,6 +52,8 @@ ModelSource::ModelSource(std::string config_path)
       config_text_(read_text_file(config_path_)),
       spec_(parse_model_config(config_text_, config_path_)) {}
 
+void ModelSource::untie_head() { spec_.tie_word_embeddings = false; }
+
 Hash128 ModelSource::weights_fingerprint() const {
   std::vector<std::size_t> all(tensors().size());
   std::iota(all.begin(), all.end(), std::size_t{0});
@@ -71,6 +73,9 @@ Hash128 ModelSource::config_fingerprint() const {
   nlohmann::json config = parse_json(config_text_, config_path_);
   for (const char* key : {"dtype", "torch_dtype", "transformers_version", "_name_or_path", "use_cache"}) {
     config.erase(key);
+  }
+  if (config.value("tie_word_embeddings", nlohmann::json()) == true) {
+    config["tie_word_embeddings"] = spec_.tie_word_embeddings;
   }
   return hash_text(config.dump());
 }

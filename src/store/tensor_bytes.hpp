@@ -29,6 +29,10 @@ at::Tensor tensor_on(const TensorView& view);
 /// The bytes of a contiguous CPU tensor; valid as long as it.
 std::span<const std::byte> bytes_of(const at::Tensor& tensor);
 
+/// Whether two tensors have the same shape and values, whatever dtypes they are stored in. Ends at the first
+/// difference; reads both in parts, with all threads, and holds no more of them than a part a thread.
+bool have_equal_values(const TensorView& first, const TensorView& second);
+
 /// Name, stored dtype and shape of a tensor.
 TensorInfo info_of(const std::string& name, const at::Tensor& tensor);
 

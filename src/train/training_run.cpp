@@ -76,6 +76,7 @@ void TrainingRun::open_inputs() {
   Communicator& world = mesh_.world();
   note_work(world.activity(), "opening the model");
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
+  tell_remarks(*model_, log_);
   data_ = open_scanned_data(config_, *model_, world);
   run_agreed(world,
              [&] { static_cast<void>(BestMetric(config_.train.metric_for_best_model, objective_.metric_names())); });
@@ -160,6 +161,7 @@ void TrainingRun::build_policy(bool is_resumed, const std::string& config_file) 
   if (is_to_score && !policy_scores) {
     const auto frozen =
         make_agreed(mesh_.world(), [&] { return open_divided_model(reference_model(config_), config_.parallel); });
+    if (config_.reference.path) tell_remarks(*frozen, log_);
     score_reference(*frozen, nullptr, config_file);
   }
   ModelShard shard = initial_shard(is_resumed);

@@ -57,7 +57,7 @@ def test_any_number_of_ranks_finds_and_keeps_the_same(settled_run):
         succeed("reference", settled_run.config(parallel={"data": ranks}), ranks=ranks)
         assert stored_fingerprint(settled_run) == fingerprint_of(folder / "model.safetensors")
         content = json.loads(cache.read_text())
-        assert (content["format"], content["format_version"]) == ("collimate.fingerprint", 1)
+        assert (content["format"], content["format_version"]) == ("collimate.fingerprint", 2)
         assert content["fingerprint"] == stored_fingerprint(settled_run)
         assert [file["name"] for file in content["files"]] == ["model.safetensors"]
         settled_run.store.unlink()

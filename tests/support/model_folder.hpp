@@ -2,6 +2,7 @@
 // Tiny Hugging Face folders for tests: good ones from a config, and bad ones by changing the tensors before they are
 // written.
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -54,6 +55,16 @@ inline std::vector<StoredTensor> tiny_tensors(const nlohmann::ordered_json& conf
     std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
     tensors.push_back(std::move(tensor));
   }
+  return tensors;
+}
+
+/// The tensors with one more, which has the content of `original` under another name.
+inline std::vector<StoredTensor> with_copy(std::vector<StoredTensor> tensors, const std::string& original,
+                                           const std::string& name) {
+  const auto found = std::ranges::find(tensors, original, &StoredTensor::name);
+  StoredTensor copy = *found;
+  copy.name = name;
+  tensors.push_back(std::move(copy));
   return tensors;
 }
 

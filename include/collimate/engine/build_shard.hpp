@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "collimate/base/log.hpp"
 #include "collimate/config/dtype.hpp"
 #include "collimate/mesh/process_mesh.hpp"
 #include "collimate/nn/model_shard.hpp"
@@ -20,6 +21,9 @@ enum class ShardUse { kTraining, kForwardOnly };
 /// *Local.* Opens the model that a section names, and finds out before anything else whether the axes fit it: as
 /// open_model_source and pipeline_layout.
 std::unique_ptr<ModelSource> open_divided_model(const ModelConfig& config, const ParallelConfig& parallel);
+
+/// *Local.* Warns of a model's remarks, on rank 0.
+void tell_remarks(const ModelSource& model, const Log& log);
 
 /// *Local.* This rank's place in that. The mesh must outlive the result.
 ShardLayout shard_layout(const ParallelConfig& config, const ModelSpec& spec, const ProcessMesh& mesh);

@@ -33,9 +33,10 @@ struct ExportOptions {
 /// Gives the whole weights by logical name, in any floating dtype, on any device.
 using LoadTensor = std::function<at::Tensor(const std::string& name)>;
 
-/// Writes config.json (the source's; only dtype or torch_dtype changes, and only if it must), the source's companion
-/// files byte for byte, and `weights` in shards with an index where there are several. The folder appears whole or not
-/// at all. *Local.* Throws InputError when the target is in use or cannot be created, Error when writing fails.
+/// Writes config.json (the source's; only dtype or torch_dtype and tie_word_embeddings change, and only if they must),
+/// the source's companions byte for byte, and `weights` in shards with an index where there are several. The folder
+/// appears whole or not at all. *Local.* Throws InputError when the target is in use or cannot be created, Error when
+/// writing fails.
 void export_model_folder(const ModelSource& source, const LoadTensor& weights, const ExportOptions& options);
 
 }  // namespace collimate

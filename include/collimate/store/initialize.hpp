@@ -23,7 +23,7 @@ class RandomWeights final : public ModelSource {
   /// Made anew, as by `load`.
   [[nodiscard]] at::Tensor borrow(const std::string& name) const override { return load(name, at::kFloat); }
   [[nodiscard]] std::vector<Hash128> tensor_hashes(std::span<const std::size_t> chosen) const override;
-  [[nodiscard]] std::vector<std::string> companion_paths() const override;
+  [[nodiscard]] std::vector<std::string> companions() const override;
 
  private:
   std::uint64_t init_seed_;

@@ -34,6 +34,7 @@ class ModelSource {
  public:
   virtual ~ModelSource() = default;
 
+  /// The config file's, but for a head that the weights have untied.
   [[nodiscard]] const ModelSpec& spec() const noexcept { return spec_; }
   /// The file that describes the model.
   [[nodiscard]] const std::string& config_path() const noexcept { return config_path_; }
@@ -51,8 +52,12 @@ class ModelSource {
   [[nodiscard]] virtual std::vector<Hash128> tensor_hashes(std::span<const std::size_t> chosen) const = 0;
   /// Where the fingerprint is kept from job to job; nullopt for weights that are not files. *Local.*
   [[nodiscard]] virtual std::optional<FingerprintCache> fingerprint_cache() const { return std::nullopt; }
-  /// The files that belong to the model beside config and weights: tokenizer, chat template, generation config.
-  [[nodiscard]] virtual std::vector<std::string> companion_paths() const = 0;
+  /// The files that belong to the model beside config and weights, such as tokenizer and chat templates, relative to
+  /// the folder of config_path(), sorted. *Local.*
+  [[nodiscard]] virtual std::vector<std::string> companions() const = 0;
+  /// Warnings about the model, one line each, which name the file: of flags that the weights contradict, and of weights
+  /// that are not read. Mostly none.
+  [[nodiscard]] const std::vector<std::string>& remarks() const noexcept { return remarks_; }
 
   /// combine_tensor_hashes over all tensors. Reads all weights once, whatever a cache says; weights_fingerprint.hpp has
   /// what need not. *Local.*
@@ -60,7 +65,7 @@ class ModelSource {
   /// Hash of the tensors' names, dtypes and shapes. Reads no weights.
   [[nodiscard]] Hash128 tensor_list_hash() const;
   /// XXH3-128 of config.json's canonical form (sorted keys, no spaces) without what does not change the computation:
-  /// dtype, torch_dtype, transformers_version, _name_or_path, use_cache.
+  /// dtype, torch_dtype, transformers_version, _name_or_path, use_cache; tie_word_embeddings as spec() has it.
   [[nodiscard]] Hash128 config_fingerprint() const;
   /// XXH3-128 of the bytes of tokenizer.json beside config.json; nullopt when there is none.
   [[nodiscard]] std::optional<Hash128> tokenizer_fingerprint() const;
@@ -71,11 +76,16 @@ class ModelSource {
  protected:
   /// Reads and checks the config file. Throws InputError.
   explicit ModelSource(std::string config_path);
+  /// For weights with a head of their own although the config file ties it to the embedding: spec() has it untied from
+  /// here on.
+  void untie_head();
+  void add_remark(std::string remark) { remarks_.push_back(std::move(remark)); }
 
  private:
   std::string config_path_;
   std::string config_text_;
   ModelSpec spec_;
+  std::vector<std::string> remarks_;
 };
 
 /// Opens what section `model` of the configuration names: a folder by `path`, or random weights by `config`,

@@ -67,6 +67,83 @@ TEST_F(ExportTest, keeps_dtype_config_and_companion_files_byte_for_byte) {
   EXPECT_EQ(exported.chat_template_fingerprint(), source.chat_template_fingerprint());
 }
 
+TEST_F(ExportTest, copies_what_belongs_to_the_model_and_nothing_of_other_files) {
+  const std::set<std::string> belonging{"added_tokens.json",
+                                        "additional_chat_templates",
+                                        "chat_template.jinja",
+                                        "chat_template.json",
+                                        "generation_config.json",
+                                        "LICENSE.txt",
+                                        "merges.txt",
+                                        "modeling_own.py",
+                                        "NOTICE",
+                                        "preprocessor_config.json",
+                                        "processor_config.json",
+                                        "special_tokens_map.json",
+                                        "spiece.model",
+                                        "tekken.json",
+                                        "tokenizer.json",
+                                        "tokenizer.model",
+                                        "tokenizer.model.v3",
+                                        "tokenizer_config.json",
+                                        "USE_POLICY.md",
+                                        "vocab.json"};
+  const std::set<std::string> foreign{"adapter_model.safetensors",
+                                      "all_results.json",
+                                      "global_step5",
+                                      "model.gguf",
+                                      "model.lock",
+                                      "model.onnx_data",
+                                      "optimizer.bin",
+                                      "params.json",
+                                      "pytorch_model.bin.index.json",
+                                      "quantize_config.json",
+                                      "README.md",
+                                      "rng_state_0.pth",
+                                      "scheduler.pt",
+                                      "source.fingerprint.json",
+                                      "trainer_state.json",
+                                      "training_args.bin",
+                                      "zero_to_fp32.py.bak",
+                                      "original"};
+  for (const std::string& name : belonging) {
+    if (name != "additional_chat_templates") write_bytes(source_path_ / name, name);
+  }
+  for (const std::string& name : foreign) write_bytes(source_path_ / name, "");
+  fs::create_directory(source_path_ / "additional_chat_templates");
+  write_bytes(source_path_ / "additional_chat_templates" / "tools.jinja", "{{ tools }}\n");
+  write_bytes(source_path_ / "additional_chat_templates" / "notes.txt", "");
+  export_with({});
+  auto expected = belonging;
+  expected.insert({"config.json", "model.safetensors"});
+  EXPECT_EQ(names_in(target_), expected);
+  EXPECT_EQ(names_in(target_ / "additional_chat_templates"), std::set<std::string>{"tools.jinja"});
+  EXPECT_EQ(read_bytes(target_ / "additional_chat_templates" / "tools.jinja"), "{{ tools }}\n");
+  EXPECT_EQ(read_bytes(target_ / "vocab.json"), "vocab.json");
+}
+
+TEST_F(ExportTest, a_head_of_its_own_is_exported_with_a_config_that_says_so) {
+  auto config = tiny_config();
+  config["tie_word_embeddings"] = true;
+  write_model_folder(source_path_, config, tiny_tensors(tiny_config()));
+  export_with({});
+  config["tie_word_embeddings"] = false;
+  EXPECT_EQ(nlohmann::ordered_json::parse(read_bytes(target_ / "config.json")).dump(), config.dump());
+  const ModelFolder exported = ModelFolder::open(target_);
+  EXPECT_EQ(exported.weights_fingerprint(), ModelFolder::open(source_path_).weights_fingerprint());
+  EXPECT_EQ(exported.config_fingerprint(), ModelFolder::open(source_path_).config_fingerprint());
+  EXPECT_TRUE(exported.remarks().empty());
+}
+
+TEST_F(ExportTest, a_tied_head_is_not_exported) {
+  auto config = tiny_config();
+  config["tie_word_embeddings"] = true;
+  write_model_folder(source_path_, config, with_copy(tiny_tensors(config), kEmbeddingName, kHeadName));
+  export_with({});
+  EXPECT_EQ(read_bytes(target_ / "config.json"), read_bytes(source_path_ / "config.json"));
+  EXPECT_EQ(SafetensorsFile(target_ / "model.safetensors").find(kHeadName), nullptr);
+}
+
 TEST_F(ExportTest, converts_to_the_dtype_and_says_so_in_the_sources_spelling) {
   export_with({.folder = {}, .dtype = ExportDtype::kBfloat16});
   auto expected = tiny_config();
@@ -113,6 +190,7 @@ TEST_F(ExportTest, random_weights_take_the_tokenizer_beside_their_config_and_not
   write_bytes(configs / "tiny.json", tiny_config().dump());
   write_bytes(configs / "other.json", "{}");
   write_bytes(configs / "tokenizer.json", "{}");
+  write_bytes(configs / "LICENSE", "of the configurations");
   const RandomWeights source(configs / "tiny.json", 5);
   export_model_folder(source, weights_of(source), {.folder = target_});
   EXPECT_EQ(names_in(target_), (std::set<std::string>{"config.json", "model.safetensors", "tokenizer.json"}));

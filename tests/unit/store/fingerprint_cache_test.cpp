@@ -198,7 +198,7 @@ TEST_F(FingerprintCacheTest, is_not_believed_and_made_anew_when_damaged_or_forei
   std::string other_value = content;
   other_value[content.find(kFingerprint)] = '1';
   std::string other_version = content;
-  other_version.replace(content.find("version\": 1"), 11, "version\": 2");
+  other_version.replace(content.find("version\": 2"), 11, "version\": 1");
   for (const std::string& text :
        {std::string(), std::string("{}"), std::string("[1]"), std::string("no JSON"),
         std::string(R"({"fingerprint": 7})"), content.substr(0, 100), content + " ", other_value, other_version}) {

@@ -45,7 +45,7 @@ class BrokenWeights final : public ModelSource {
   std::vector<Hash128> tensor_hashes(std::span<const std::size_t> /*chosen*/) const override {
     throw Error("the disk is gone");
   }
-  std::vector<std::string> companion_paths() const override { return {}; }
+  std::vector<std::string> companions() const override { return {}; }
 
  private:
   RandomWeights good_;
@@ -116,11 +116,28 @@ TEST_F(WeightsFingerprintTest, is_that_of_the_bytes_after_any_change) {
 }
 
 TEST_F(WeightsFingerprintTest, follows_the_config_where_it_decides_which_tensors_of_the_same_files_count) {
-  write();
-  plant();
   auto tied = tiny_config();
   tied["tie_word_embeddings"] = true;
+  const auto tensors = with_copy(tiny_tensors(tied), kEmbeddingName, kHeadName);
+  write_sharded_folder(path(), tiny_config(), tensors, 5);
+  plant();
+  const std::string untied = open()->weights_fingerprint().hex();
   write_bytes(config_path(), tied.dump());
+  EXPECT_EQ(weights_fingerprint(*open()), open()->weights_fingerprint().hex());
+  EXPECT_NE(weights_fingerprint(*open()), untied);
+}
+
+TEST_F(WeightsFingerprintTest, a_cached_one_of_a_tied_model_is_of_the_head_that_it_was_compared_with) {
+  auto tied = tiny_config();
+  tied["tie_word_embeddings"] = true;
+  write_sharded_folder(path(), tied, with_copy(tiny_tensors(tied), kEmbeddingName, kHeadName), 5);
+  plant();
+  EXPECT_TRUE(open()->spec().tie_word_embeddings);
+  EXPECT_EQ(weights_fingerprint(*open()), kPlanted);
+  const std::string shard = path() + "/model-4.safetensors";  // its last tensor is the head
+  wait_for_clock_tick(shard);
+  flip_byte(shard, fs::file_size(shard) - 1);
+  EXPECT_FALSE(open()->spec().tie_word_embeddings);
   EXPECT_EQ(weights_fingerprint(*open()), open()->weights_fingerprint().hex());
 }
 
