@@ -16,7 +16,7 @@ import torch
 from dpo_loop import token_logps
 from jobs import BINARY, collimate, refuse, running, start, step_metrics, succeed
 from model_folders import VOCAB_SIZE
-from pairs import pair_id, random_pairs, write_preferences
+from pairs import pair_id, random_pairs, rows_of, write_preferences
 from transformers import AutoModelForCausalLM
 
 NUM_KILLS = 10
@@ -51,12 +51,6 @@ def start_scoring(run, ranks):
     """The command in the background; what a rank of it is called by."""
     config = run.config(parallel={"data": ranks})
     return config, start("reference", config, ranks=ranks)
-
-
-def rows_of(store):
-    with h5py.File(store) as file:
-        ids = [tuple(pair) for pair in file["pair_id"][:].tolist()]
-        return dict(zip(ids, zip(file["chosen_logps"][:], file["rejected_logps"][:], strict=True), strict=True))
 
 
 def num_parts(run):

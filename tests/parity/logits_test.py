@@ -10,12 +10,13 @@ import functools
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from model_cases import CASES, VOCAB_SIZE, Case
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests" / "parity" / "logits_probe"
@@ -177,6 +178,37 @@ def test_shards_of_every_dtype_equal_transformers(
     assert len(list(folder.glob("*.safetensors"))) > 2
     assert (folder / "model.safetensors.index.json").exists()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+    compare_all(model, folder, monkeypatch)
+
+
+def own_head(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["lm_head.weight"] = torch.randn(tensors["model.embed_tokens.weight"].shape) / 4
+
+
+def equal_head(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+
+
+def head_alone(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
+
+
+@pytest.mark.parametrize("store_head", [own_head, equal_head, head_alone])
+@pytest.mark.parametrize("name", ["llama_tied", "mistral_tied", "qwen2_tied", "qwen3_tied"])
+def test_a_stored_head_means_what_transformers_takes_it_for(
+    name: str, store_head: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever tie_word_embeddings of config.json says."""
+    folder = tmp_path / "model"
+    make_model(find_case(name)).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    assert "lm_head.weight" not in tensors
+    torch.manual_seed(4)
+    store_head(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+    is_tied = model.lm_head.weight is model.model.embed_tokens.weight
+    assert is_tied == (store_head is not own_head)
     compare_all(model, folder, monkeypatch)
 
 

@@ -154,3 +154,10 @@ def read_pairs(path: Path) -> list[Pair]:
             pair = replace(pair, is_chosen_labelled=labels[prompt:middle], is_rejected_labelled=labels[middle:])
         pairs.append(pair)
     return pairs
+
+
+def rows_of(store: Path) -> dict[tuple[int, int], tuple[float, float]]:
+    """Of a reference store, by pair id: the log-probs of the chosen and of the rejected response."""
+    with h5py.File(store) as file:
+        ids = [tuple(pair) for pair in file["pair_id"][:].tolist()]
+        return dict(zip(ids, zip(file["chosen_logps"][:], file["rejected_logps"][:], strict=True), strict=True))
