@@ -93,11 +93,11 @@ ExitCode run_plan(const PlanOptions& options) {
   print_layout(config, shape, layout);
   const std::string name(enum_name(parallel.schedule));
   print_schedule(name, schedule, timeline);
+  print_memory(config, model->spec(), shape, pack, "");  // refuses what does not fit, before anything is written
   if (options.schedule_svg) {
     write_file_atomically(*options.schedule_svg, render_svg(schedule, timeline, name));
     fmt::print("wrote {}\n", *options.schedule_svg);
   }
-  print_memory(config, model->spec(), shape, pack, "");
   return ExitCode::kDone;
 }
 

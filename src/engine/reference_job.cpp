@@ -17,7 +17,7 @@ namespace {
 using Numbers = std::vector<std::size_t>;
 
 // The blocks that are still to be scored, as rank 0 finds the folder: all ranks must agree on them.
-Numbers unfinished(const BlockParts& parts, const std::vector<ReferenceBlock>& blocks, Communicator& world) {
+Numbers unfinished(BlockParts& parts, const std::vector<ReferenceBlock>& blocks, Communicator& world) {
   std::string flags(blocks.size(), '0');
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
@@ -73,7 +73,7 @@ void score_blocks(const ReferenceJob& job, const std::vector<ReferenceBlock>& bl
   Communicator& world = job.mesh.world();
   const std::string& path = *job.config.reference.store;
   const ReferenceForm form = form_of(job.config, existing);
-  const BlockParts parts(path, job.identity, form);
+  BlockParts parts(path, job.identity, form);
   const Numbers numbers = unfinished(parts, blocks, world);
   if (numbers.size() < blocks.size()) {
     job.log.info("{} of {} blocks are scored already", blocks.size() - numbers.size(), blocks.size());

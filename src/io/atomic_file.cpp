@@ -27,7 +27,8 @@ OutputFile create_staged(const std::string& target) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string target) : target_(std::move(target)), file_(create_staged(target_)) {}
+AtomicFile::AtomicFile(std::string target)
+    : target_(std::move(target)), folders_(target_), file_(create_staged(target_)) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) static_cast<void>(::unlink(file_.path().c_str()));

@@ -18,17 +18,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void create_folders(const std::string& path) {
-  std::error_code failure;
-  fs::create_directories(path, failure);
-  if (failure) throw InputError(fmt::format("{}: cannot be created: {}", path, failure.message()));
-}
-
 /// Neither absent nor an empty folder. What cannot even be looked at is reported when the staging folder is created.
 bool is_in_use(const std::string& path) {
   std::error_code failure;
   if (!fs::exists(path, failure)) return false;
   return !(fs::is_directory(path, failure) && fs::is_empty(path, failure));
+}
+
+/// The target as its folder and name, once it may be written.
+std::string free_target(std::string path, AtomicFolder::Existing existing) {
+  std::string target = detail::without_trailing_slash(std::move(path));
+  if (existing == AtomicFolder::Existing::kRefuse && is_in_use(target)) {
+    throw InputError(fmt::format("{}: exists already; name a folder that does not exist or is empty", target));
+  }
+  return target;
 }
 
 void sync_tree(const std::string& root) {
@@ -51,11 +54,7 @@ void exchange_folders(const std::string& staged, const std::string& target) {
 }  // namespace
 
 AtomicFolder::AtomicFolder(std::string target, Existing existing)
-    : target_(detail::without_trailing_slash(std::move(target))), existing_(existing) {
-  if (existing == Existing::kRefuse && is_in_use(target_)) {
-    throw InputError(fmt::format("{}: exists already; name a folder that does not exist or is empty", target_));
-  }
-  create_folders(detail::parent_folder(target_));
+    : target_(free_target(std::move(target), existing)), folders_(target_), existing_(existing) {
   const std::string staging = detail::staging_name(target_, "staged");
   if (::mkdir(staging.c_str(), 0777) != 0) detail::throw_system_error<InputError>(target_, "cannot be created");
   staging_ = staging;
@@ -67,7 +66,11 @@ AtomicFolder::~AtomicFolder() {
 }
 
 AtomicFolder::AtomicFolder(AtomicFolder&& other) noexcept
-    : target_(std::move(other.target_)), staging_(std::exchange(other.staging_, {})), existing_(other.existing_) {}
+
+    : target_(std::move(other.target_)),
+      folders_(std::move(other.folders_)),
+      staging_(std::exchange(other.staging_, {})),
+      existing_(other.existing_) {}
 
 void AtomicFolder::commit() {
   sync_tree(staging_);

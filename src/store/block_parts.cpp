@@ -30,11 +30,10 @@ std::vector<Hash128> ids_of(const ReferenceStore& store) {
 BlockParts::BlockParts(std::string store_path, ReferenceIdentity identity, ReferenceForm form)
     : folder_(std::move(store_path) + ".parts"), identity_(std::move(identity)), form_(form) {}
 
-void BlockParts::prepare() const {
-  std::error_code failure;
-  fs::create_directories(folder_, failure);
-  if (failure) throw InputError(fmt::format("{}: cannot be made: {}", folder_, failure.message()));
-  const AtomicFile probe((fs::path(folder_) / "probe").string());
+void BlockParts::prepare() {
+  const std::string name = (fs::path(folder_) / "probe").string();
+  made_.emplace(name);
+  const AtomicFile probe(name);
 }
 
 std::string BlockParts::path_of(std::span<const Hash128> pair_ids) const {
@@ -62,6 +61,7 @@ std::optional<ReferenceStore> BlockParts::find(std::span<const Hash128> pair_ids
 void BlockParts::save(std::vector<ReferenceRow> rows) const {
   const ReferenceStore block(identity_, std::move(rows), form_);
   const std::string path = path_of(ids_of(block));
+  if (!fs::is_directory(folder_)) throw Error(fmt::format("{}: the folder has gone", folder_));
   try {
     block.write(path);
   } catch (const InputError& failure) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "collimate/io/folders_above.hpp"
 #include "collimate/io/output_file.hpp"
 
 namespace collimate {
@@ -13,8 +14,8 @@ namespace collimate {
 /// One staged file. Without `commit` it is removed and the target stays as it was.
 class AtomicFile {
  public:
-  /// Creates an empty file beside `target`. *Local.* Throws InputError when the folder is missing or cannot be written,
-  /// or `target` is a folder.
+  /// Creates an empty file beside `target`, and the folders above as needed. *Local.* Throws InputError when a folder
+  /// cannot be made or written, or `target` is a folder.
   explicit AtomicFile(std::string target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -36,11 +37,12 @@ class AtomicFile {
 
  private:
   std::string target_;
+  FoldersAbove folders_;
   OutputFile file_;
   bool committed_ = false;
 };
 
-/// Writes a small file atomically.
+/// Writes a small file atomically, as AtomicFile does.
 void write_file_atomically(const std::string& target, std::string_view content);
 
 /// Whether `path` is a staged file of `target`: one that is being written, or that a killed process left.

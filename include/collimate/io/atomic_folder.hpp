@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "collimate/io/folders_above.hpp"
+
 namespace collimate {
 
 /// One staged folder. Without a commit it is removed with everything in it.
@@ -27,6 +29,7 @@ class AtomicFolder {
 
  private:
   std::string target_;
+  FoldersAbove folders_;
   std::string staging_;
   Existing existing_;
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "collimate/io/folders_above.hpp"
 #include "collimate/store/reference_store.hpp"
 
 namespace collimate {
@@ -18,11 +19,13 @@ class BlockParts {
  public:
   BlockParts(std::string store_path, ReferenceIdentity identity, ReferenceForm form);
 
-  /// Makes the folder. Throws InputError where it cannot be written.
-  void prepare() const;
+  /// Makes the folder, which goes with this object if nothing was put into it. Throws InputError where it cannot be
+  /// written.
+  void prepare();
   /// The block of exactly these pairs, if it is finished.
   [[nodiscard]] std::optional<ReferenceStore> find(std::span<const Hash128> pair_ids) const;
-  /// Rows of a finished block, in any order: durable when it returns. Throws Error.
+  /// Rows of a finished block, in any order: durable when it returns. Throws Error, also where the folder has
+  /// gone.
   void save(std::vector<ReferenceRow> rows) const;
   /// Removes the folder with all that is of this store's making in it.
   void remove() const;
@@ -31,6 +34,7 @@ class BlockParts {
   [[nodiscard]] std::string path_of(std::span<const Hash128> pair_ids) const;
 
   std::string folder_;
+  std::optional<FoldersAbove> made_;
   ReferenceIdentity identity_;
   ReferenceForm form_;
 };

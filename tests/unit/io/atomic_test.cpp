@@ -47,6 +47,28 @@ TEST(AtomicTest, abandoned_file_leaves_nothing) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
+TEST(AtomicTest, folders_above_a_file_are_made_and_go_again_where_nothing_was_written) {
+  const TemporaryFolder folder;
+  const fs::path outer = folder.path() / "a";
+  {
+    const AtomicFile abandoned(outer / "b" / "c.txt");
+    EXPECT_TRUE(fs::is_directory(outer / "b"));
+  }
+  EXPECT_FALSE(fs::exists(outer));
+  {
+    const AtomicFolder abandoned(outer / "b" / "model");
+  }
+  EXPECT_FALSE(fs::exists(outer));
+  fs::create_directory(outer);
+  {
+    const AtomicFile abandoned(outer / "b" / "c.txt");
+  }
+  EXPECT_TRUE(fs::is_empty(outer)) << "what was there stays";
+  EXPECT_THAT([&] { AtomicFile("/proc/none/a.txt"); }, throws<InputError>(HasSubstr("the folder /proc/none cannot")));
+  write_file_atomically(outer / "b" / "c.txt", "content");
+  EXPECT_EQ(read_bytes(outer / "b" / "c.txt"), "content");
+}
+
 TEST(AtomicTest, written_file_has_the_usual_permissions) {
   const TemporaryFolder folder;
   write_file_atomically(folder.path() / "a.txt", "content");
@@ -58,8 +80,8 @@ TEST(AtomicTest, written_file_has_the_usual_permissions) {
 TEST(AtomicTest, unwritable_places_are_the_users_error) {
   const TemporaryFolder folder;
   write_bytes(folder.path() / "file", "");
-  EXPECT_THAT([&] { AtomicFile(folder.path() / "none" / "a.txt"); },
-              throws<InputError>(AllOf(HasSubstr("none/a.txt"), HasSubstr("No such file"))));
+  EXPECT_THAT([&] { AtomicFile(folder.path() / "file" / "sub" / "a.txt"); },
+              throws<InputError>(AllOf(HasSubstr("sub/a.txt: the folder "), HasSubstr("Not a directory"))));
   EXPECT_THAT([&] { AtomicFile(folder.path().string()); }, throws<InputError>(HasSubstr("is a folder")));
   EXPECT_THAT([&] { AtomicFolder(folder.path() / "file" / "sub"); },
               throws<InputError>(AllOf(HasSubstr("file"), HasSubstr("Not a directory"))));
