@@ -123,7 +123,7 @@ void complete_reference_store(const ReferenceJob& job) {
   std::optional<FileLock> lock;
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
-    lock.emplace(path);
+    lock.emplace(path, job.log);
     remove_staged_files(path);
   });
   leave_if_stopped(job.stop, world, "no reference score was begun");

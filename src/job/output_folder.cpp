@@ -47,8 +47,9 @@ void require_writable_folder(const fs::path& path) {
 /// Whether a folder holds more than what a killed claim, or the watchdog of a job that did not get far, left in it.
 bool has_content(const fs::path& folder, const fs::path& config_file) {
   return std::ranges::any_of(fs::directory_iterator(folder), [&](const fs::directory_entry& entry) {
-    const bool is_known = entry.path().filename() == "checkpoints.lock" || entry.path().filename() == "failures";
-    return !is_known && !is_staged_for(entry.path().string(), config_file.string());
+    const std::string name = entry.path().filename().string();
+    const bool is_known = name.starts_with("checkpoints.lock") || name.starts_with(".checkpoints.lock.staged-");
+    return !is_known && name != "failures" && !is_staged_for(entry.path().string(), config_file.string());
   });
 }
 
@@ -132,17 +133,10 @@ OutputFolder OutputFolder::inspect(const RunConfig& config, const Continuation& 
   return folder;
 }
 
-void OutputFolder::lock() {
-  try {
-    fs::create_directories(path_);
-  } catch (const fs::filesystem_error& error) {
-    refuse(path_, fmt::format("cannot be created ({}); expected a folder that can", error.code().message()));
-  }
-  lock_ = std::make_unique<FileLock>(checkpoints().string());
-}
+void OutputFolder::lock(const Log& log) { lock_ = std::make_unique<FileLock>(checkpoints().string(), log); }
 
-void OutputFolder::claim() {
-  if (!lock_) lock();
+void OutputFolder::claim(const Log& log) {
+  if (!lock_) lock(log);
   try {
     write_file_atomically(config_file().string(), dump_canonical(config_));
   } catch (const Error& error) {

@@ -121,7 +121,7 @@ bool TrainingRun::lock_output(const TrainRequest& request) {
   if (!found) found = find_own_checkpoint(request.resume, *output_, checkpoint_store(), world, log_);
   run_agreed(world, [&] {
     if (found) require_same_fingerprints(*found, fingerprints());
-    if (world.rank() == 0) output_->lock();
+    if (world.rank() == 0) output_->lock(log_);
   });
   return found.has_value();
 }
@@ -132,7 +132,7 @@ void TrainingRun::claim_output() {
   for (const FieldDifference& change : output_->changes()) log_.info("changed since: {}", change.text());
   run_agreed(world, [&] {
     if (world.rank() != 0) return;
-    output_->claim();
+    output_->claim(log_);
     checkpoint_store().remove_staged();
   });
   const std::vector<std::string> hosts = world.all_gather_bytes(host_name());

@@ -1,8 +1,8 @@
 """Bad input of every kind: exit 2, one clear message that names file and place, nothing written."""
 
-import fcntl
 import json
 import math
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from jobs import BINARY, collimate, in_private_mount, refuse, step_metrics, succeed
 from model_folders import VOCAB_SIZE, make_llama, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
+from preferences.file_lock import FileLock
 from safetensors.torch import load_file, save_file
 
 
@@ -252,13 +253,12 @@ def test_a_change_of_identity_is_made_where_it_is_allowed(scored_run):
 def test_output_folder_that_another_job_trains_in(scored_run):
     scored_run.output.mkdir()
     lock = scored_run.output / "checkpoints.lock"
-    with lock.open("w") as held:
-        held.write("process 7 on elsewhere")
-        held.flush()
-        fcntl.flock(held, fcntl.LOCK_EX)
-        refuse("train", scored_run.config(), says=[str(scored_run.output), "is being written by process 7 on elsewhere"])
-    assert list(scored_run.output.iterdir()) == [lock]
+    with FileLock(scored_run.output / "checkpoints", scored_run.output):
+        left = lock.read_text()
+        refuse("train", scored_run.config(), says=[str(scored_run.output), f"is being written by process {os.getpid()} on "])
+        assert list(scored_run.output.iterdir()) == [lock]
     # What a killed job leaves holds nobody up.
+    lock.write_text(left)
     succeed("train", scored_run.config(train={"max_steps": 1}))
     scored_run.is_trained = True
     assert not lock.exists()

@@ -1,6 +1,5 @@
 """The reference store: the same bytes wherever and however often it is begun, one writer at a time, nothing scored in vain."""
 
-import fcntl
 import math
 import os
 import random
@@ -17,6 +16,7 @@ from dpo_loop import token_logps
 from jobs import BINARY, collimate, refuse, running, start, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import pair_id, random_pairs, rows_of, write_preferences
+from preferences.file_lock import FileLock
 from transformers import AutoModelForCausalLM
 
 NUM_KILLS = 10
@@ -205,15 +205,13 @@ def test_blocks_of_other_weights_are_not_taken(wide_run, expected, tmp_path):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_second_job_on_a_store_says_who_holds_it(wide_run, ranks):
-    with lock_file(wide_run).open("w") as held:
-        held.write("process 7 on elsewhere")
-        held.flush()
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with FileLock(wide_run.store, wide_run.store):
+        left = lock_file(wide_run).read_text()
         config = wide_run.config(parallel={"data": ranks})
-        refuse("reference", config, ranks=ranks, says=["reference.h5", "is being written by process 7 on elsewhere"])
+        refuse("reference", config, ranks=ranks, says=["reference.h5", f"is being written by process {os.getpid()} on "])
         assert not wide_run.store.exists()
     # What a killed job leaves holds nobody up.
-    assert lock_file(wide_run).exists()
+    lock_file(wide_run).write_text(left)
     succeed("reference", config, ranks=ranks)
     assert not lock_file(wide_run).exists()
 

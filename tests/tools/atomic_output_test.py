@@ -1,6 +1,5 @@
 """The output appears whole or not at all, and a wrong call says why."""
 
-import fcntl
 import os
 import resource
 import signal
@@ -9,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from preferences.file_lock import FileLock
 from program import command, run, text_rows, write_lines
 
 
@@ -86,7 +86,7 @@ def test_a_model_folder_without_a_tokenizer_is_refused(lines: Path, tmp_path: Pa
 
 def test_an_output_that_cannot_be_written_is_refused(lines: Path, bare: Path, tmp_path: Path):
     (tmp_path / "folder").mkdir()
-    for output in (tmp_path / "none/a.h5", lines / "a.h5", Path("/proc/a.h5"), Path("/dev/null/a.h5")):
+    for output in (lines / "a.h5", lines / "none/a.h5", Path("/proc/a.h5"), Path("/dev/null/a.h5")):
         assert_refused(run(bare, lines, output), f"{output}: cannot be written: ")
     for output in (tmp_path / "folder", Path("/dev/null")):
         assert_refused(run(bare, lines, output), f"{output}: not a regular file")
@@ -107,10 +107,23 @@ def test_a_full_disk_leaves_nothing(bare: Path, tmp_path: Path):
 
 
 def test_a_second_run_with_the_same_output_is_refused(lines: Path, bare: Path, tmp_path: Path):
-    with (tmp_path / ".a.h5.partial").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        assert_refused(run(bare, lines, tmp_path / "a.h5"), f"{tmp_path / 'a.h5'}: another run is writing it")
-        assert files_of(tmp_path) == {"a.jsonl", ".a.h5.partial"}
+    with FileLock(tmp_path / "a.h5", tmp_path / "a.h5"):
+        done = run(bare, lines, tmp_path / "a.h5")
+        assert_refused(done, f"{tmp_path / 'a.h5'}: is being written by process {os.getpid()} on ")
+        assert files_of(tmp_path) == {"a.jsonl", "a.h5.lock"}
+    assert run(bare, lines, tmp_path / "a.h5").returncode == 0
+    assert files_of(tmp_path) == {"a.jsonl", "a.h5"}
+
+
+def test_folders_above_the_output_are_made_and_go_again_where_nothing_is_written(
+    lines: Path, bare: Path, tmp_path: Path
+):
+    wrong = write_lines(tmp_path / "wrong.jsonl", [{"prompt": "a"}])
+    for inputs, model in ((wrong, bare), (lines, tmp_path / "none")):
+        assert run(model, inputs, tmp_path / "data/one/a.h5").returncode == 2
+        assert files_of(tmp_path) == {"a.jsonl", "wrong.jsonl"}
+    assert run(bare, lines, tmp_path / "data/one/a.h5").returncode == 0
+    assert files_of(tmp_path / "data/one") == {"a.h5"}
 
 
 @pytest.mark.parametrize(
@@ -205,13 +218,19 @@ def test_a_stopped_run_leaves_all_as_it_was(
     wait_for(lambda: not any(map(is_running, workers)))
 
 
-def test_a_killed_run_leaves_no_file_that_looks_whole_and_no_process(long_run: subprocess.Popen[str], tmp_path: Path):
+def test_a_killed_run_leaves_no_file_that_looks_whole_and_no_process(
+    long_run: subprocess.Popen[str], bare: Path, tmp_path: Path
+):
     workers = children(long_run.pid)
     assert len(workers) >= 2
     long_run.kill()
     long_run.communicate(timeout=20)
-    assert (tmp_path / "a.h5").read_text() == "old" and files_of(tmp_path) == {"a.jsonl", "a.h5", ".a.h5.partial"}
+    assert (tmp_path / "a.h5").read_text() == "old"
+    assert files_of(tmp_path) == {"a.jsonl", "a.h5", ".a.h5.partial", "a.h5.lock"}
     wait_for(lambda: not any(map(is_running, workers)))
+    done = run(bare, tmp_path / "a.jsonl", tmp_path / "a.h5", "--max-length", "1000")
+    assert done.returncode == 0 and f"a.h5.lock: taken over from process {long_run.pid} on " in done.stderr
+    assert files_of(tmp_path) == {"a.jsonl", "a.h5"}
 
 
 def test_ctrl_c_during_the_start_is_clean(lines: Path, bare: Path, tmp_path: Path):

@@ -10,8 +10,7 @@ from preferences.staged_file import StagedFile
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Makes the folder if need be. The file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The file appears whole or not at all, in a folder that is made if need be."""
     with StagedFile(path) as file:
         file.write(content)
         file.commit()

@@ -1,23 +1,26 @@
 """An output file that appears whole or not at all: written beside its target, then renamed onto it."""
 
-import fcntl
 import io
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from .errors import InputError
+from .file_lock import FileLock
 
 
 class StagedFile(io.FileIO):
-    """Writes to `.NAME.partial` until `commit`; what an earlier, killed run left there is overwritten.
+    """Writes to `.NAME.partial` until `commit`; what an earlier, killed run left there is overwritten. `NAME.lock`
+    keeps other runs out meanwhile.
 
     A failed write (a full disk) is kept in mind instead of raised, since HDF5 whose writes fail cannot close and then
     crashes at exit. `raise_failure` tells.
     """
 
     def __init__(self, target: Path):
-        """Throws InputError when the target cannot be written, or another run is writing it."""
+        """Makes the folders above. Throws InputError when the target cannot be written, or another run writes it."""
         self._shown = target
         self._target = target.resolve()
         self.path = self._target.with_name(f".{self._target.name}.partial")
@@ -25,15 +28,15 @@ class StagedFile(io.FileIO):
         self._is_committed = False
         if self._target.exists() and not self._target.is_file():
             raise InputError(f"{target}: not a regular file: the name of a file to write")
-        try:
-            super().__init__(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
-            _lock(self)
-            self.truncate(0)
-        except BlockingIOError:
-            self.close()
-            raise InputError(f"{target}: another run is writing it") from None
-        except OSError as error:
-            raise self._cannot_write(error) from None
+        with ExitStack() as held:
+            try:
+                held.enter_context(folders_above(self._target))
+                held.enter_context(FileLock(self._target, target))
+                super().__init__(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
+                self.truncate(0)
+            except OSError as error:
+                raise self._cannot_write(error) from None
+            self._held = held.pop_all()
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
@@ -75,18 +78,28 @@ class StagedFile(io.FileIO):
         if not self._is_committed:
             self.path.unlink(missing_ok=True)
         self.close()
+        self._held.close()
 
     def _cannot_write(self, error: OSError) -> InputError:
         return InputError(f"{self._shown}: cannot be written: {error.strerror or error}")
 
 
-def _lock(file: io.FileIO) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        pass  # a file system without locks
+@contextmanager
+def folders_above(target: Path) -> Iterator[None]:
+    """Makes the folders above an output that are missing. Those that nothing was put into go again at the end. Throws
+    OSError."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    with ExitStack() as made:
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            made.callback(_remove_if_empty, folder)
+            _sync_folder(folder.parent)
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -35,12 +35,13 @@ class OutputFolder {
   /// that does not differ.
   static OutputFolder inspect(const RunConfig& config, const Continuation& continuation = {});
 
-  /// Creates the folder if need be, and keeps other runs out of it until this object is gone. *Local.* Throws
-  /// InputError when it cannot be written, or when another run is in it, which it names.
-  void lock();
+  /// Creates the folder if need be, and keeps other runs out of it until this object is gone; a folder that nothing was
+  /// put into goes then. *Local.* Throws InputError when it cannot be written, or when another run is in it, which it
+  /// names.
+  void lock(const Log& log);
   /// Locks it, if that was not done, and puts the canonical config.yaml (absolute paths) into it, whole or not at all.
   /// *Local.* Throws as lock().
-  void claim();
+  void claim(const Log& log);
 
   /// Whether the folder is of this run already.
   [[nodiscard]] bool is_continued() const noexcept { return is_continued_; }

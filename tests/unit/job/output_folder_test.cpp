@@ -47,6 +47,7 @@ class OutputFolderTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
+  Log log_;
 };
 
 TEST_F(OutputFolderTest, inspecting_writes_nothing) {
@@ -56,7 +57,7 @@ TEST_F(OutputFolderTest, inspecting_writes_nothing) {
 }
 
 TEST_F(OutputFolderTest, claiming_leaves_the_canonical_configuration_alone) {
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   std::vector<fs::path> files(fs::directory_iterator(run()), {});
   EXPECT_THAT(files, ElementsAre(run() / "config.yaml"));
   const RunConfig read = load_run_config(read_bytes(run() / "config.yaml"), "config.yaml");
@@ -80,14 +81,14 @@ TEST_F(OutputFolderTest, relative_directories_are_of_the_working_directory) {
 
 TEST_F(OutputFolderTest, an_empty_folder_may_be_used) {
   fs::create_directories(run());
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   EXPECT_TRUE(fs::exists(run() / "config.yaml"));
 }
 
 TEST_F(OutputFolderTest, what_a_killed_claim_left_is_no_content) {
   fs::create_directories(run());
   write_bytes(run() / ".config.yaml.staged-4711-0", "mod");
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
 }
 
@@ -96,12 +97,12 @@ TEST_F(OutputFolderTest, what_a_watchdog_left_is_no_content) {
   fs::create_directories(run() / "failures");
   write_bytes(run() / "failures/rank_00000.txt", "thread 1");
   EXPECT_FALSE(OutputFolder::inspect(config()).is_continued());
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
 }
 
 TEST_F(OutputFolderTest, the_same_run_continues) {
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   write_bytes(run() / "metrics.jsonl", "{}\n");
   const OutputFolder again = OutputFolder::inspect(config());
   EXPECT_TRUE(again.is_continued());
@@ -109,7 +110,7 @@ TEST_F(OutputFolderTest, the_same_run_continues) {
 }
 
 TEST_F(OutputFolderTest, a_changed_schedule_is_told_and_a_changed_layout_is_not) {
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   const auto changed =
       config({"train.max_steps=7", "optimizer.learning_rate=1e-6", "parallel.data=2", "model.path=moved"});
   OutputFolder output = OutputFolder::inspect(changed);
@@ -117,12 +118,12 @@ TEST_F(OutputFolderTest, a_changed_schedule_is_told_and_a_changed_layout_is_not)
   EXPECT_THAT(output.changes(),
               ElementsAre(FieldDifference{"optimizer.learning_rate", Role::kSchedule, "5.0e-07", "1.0e-06"},
                           FieldDifference{"train.max_steps", Role::kSchedule, "-1", "7"}));
-  output.claim();
+  output.claim(log_);
   EXPECT_THAT(OutputFolder::inspect(changed).changes(), IsEmpty());
 }
 
 TEST_F(OutputFolderTest, a_run_of_another_identity_is_refused_with_every_field) {
-  OutputFolder::inspect(config()).claim();
+  OutputFolder::inspect(config()).claim(log_);
   expect_refused(config({"train.seed=18", "objective.beta=0.2", "train.max_steps=3"}),
                  "holds another run; expected the same values, or another directory, or --allow-change KEY for each "
                  "that is meant:\n"
@@ -191,15 +192,15 @@ TEST_F(OutputFolderTest, a_read_only_disk_is_refused) {
 TEST_F(OutputFolderTest, one_that_is_locked_is_nobody_elses_and_has_nothing_in_it_afterwards) {
   {
     OutputFolder output = OutputFolder::inspect(config());
-    output.lock();
-    EXPECT_THAT([&] { OutputFolder::inspect(config()).lock(); },
+    output.lock(log_);
+    EXPECT_THAT([&] { OutputFolder::inspect(config()).lock(log_); },
                 ::testing::ThrowsMessage<InputError>(::testing::HasSubstr("is being written by process")));
     EXPECT_FALSE(fs::exists(output.config_file()));
   }
+  EXPECT_TRUE(fs::is_empty(folder_.path())) << "nor are there folders that were not there before";
   OutputFolder output = OutputFolder::inspect(config());
-  EXPECT_TRUE(fs::is_empty(output.path()));
-  output.lock();
-  output.claim();
+  output.lock(log_);
+  output.claim(log_);
   EXPECT_TRUE(fs::exists(output.config_file()));
 }
 
@@ -209,10 +210,8 @@ TEST_F(OutputFolderTest, a_full_disk_leaves_no_configuration) {
   OutputFolder output = OutputFolder::inspect(load_dpo({"output.directory=\"" + directory.string() + "\""}));
   EXPECT_THAT([&] { write_bytes(disk.path() / "filler", std::string(1 << 16, 'x')); },
               ::testing::Throws<std::runtime_error>());
-  EXPECT_THAT(
-      [&] { output.claim(); },
-      throws<InputError>("output.directory: " + directory.string() + ": expected a folder that can be written; " +
-                         (directory / "config.yaml").string() + ": cannot be written: No space left on device"));
+  EXPECT_THAT([&] { output.claim(log_); }, throws<InputError>((directory / "checkpoints.lock").string() +
+                                                              ": cannot be written: No space left on device"));
   EXPECT_FALSE(fs::exists(directory / "config.yaml"));
 }
 
