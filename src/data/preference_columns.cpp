@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/problem_list.hpp"
 
 namespace collimate::detail {
 
@@ -23,8 +24,8 @@ std::optional<std::string> find_wrong_extent(const PairColumns& columns, std::ui
   if (chosen == 0) return "num_chosen_tokens 0: the chosen response is empty; at least 1 token";
   if (rejected == 0) return "num_rejected_tokens 0: the rejected response is empty; at least 1 token";
   if (prompt + chosen + rejected == end - begin) return std::nullopt;
-  return fmt::format("{} prompt, {} chosen and {} rejected tokens: offsets {} to {} give it {} tokens", prompt, chosen,
-                     rejected, begin, end, end - begin);
+  return fmt::format("counts of {} prompt, {} chosen and {} rejected tokens: offsets {} to {} give it {} tokens",
+                     prompt, chosen, rejected, begin, end, end - begin);
 }
 
 /// A response without a labelled token has no log-prob, and one with more than it has tokens is no response.
@@ -63,20 +64,19 @@ void require_offset_bounds(const std::string& path, const std::vector<std::uint6
 }
 
 void require_good_pairs(const std::string& path, const PairColumns& columns, std::size_t num_sources) {
-  constexpr int kMostShown = 5;
   std::uint64_t num_wrong = 0;
-  std::string shown;
+  ProblemList problems;
   for (std::uint64_t row = 0; row < columns.labels.size(); ++row) {
     auto problem = find_wrong_extent(columns, row);
     if (!problem) problem = find_wrong_label_count(columns, row);
     if (!problem) problem = find_wrong_value(columns, row, num_sources);
     if (!problem) continue;
-    if (++num_wrong <= kMostShown) shown += fmt::format("\n  pair {}: {}", row, *problem);
+    ++num_wrong;
+    problems.add(problem->substr(0, problem->find(' ')), fmt::format("pair {}: {}", row, *problem));  // by column
   }
   if (num_wrong == 0) return;
-  const std::string more = num_wrong > kMostShown ? fmt::format("\n  and {} more", num_wrong - kMostShown) : "";
   throw InputError(
-      fmt::format("{}: {} of {} pairs are wrong:{}{}", path, num_wrong, columns.labels.size(), shown, more));
+      fmt::format("{}: {} of {} pairs are wrong:{}", path, num_wrong, columns.labels.size(), problems.text("\n  ")));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/problem_list.hpp"
 #include "collimate/data/preference_file.hpp"
 
 namespace collimate {
@@ -45,7 +46,7 @@ PreferenceDataset& PreferenceDataset::operator=(PreferenceDataset&&) noexcept = 
 
 void PreferenceDataset::open_files(std::span<const DataSource> sources) {
   if (sources.empty()) throw InputError(fmt::format("{}: no preference file is named; at least one", key_));
-  std::string problems;
+  ProblemList problems;
   for (const DataSource& source : sources) {
     try {
       sources_.push_back({.file = std::make_unique<PreferenceFile>(source.path),
@@ -53,10 +54,11 @@ void PreferenceDataset::open_files(std::span<const DataSource> sources) {
                           .first_pair = 0,
                           .num_pairs = 0});
     } catch (const InputError& error) {
-      problems += fmt::format("{}{}", problems.empty() ? "" : "\n", error.what());
+      const std::string text = error.what();
+      problems.add(text.substr(text.starts_with(source.path) ? source.path.size() : 0), text);
     }
   }
-  if (!problems.empty()) throw InputError(problems);
+  if (!problems.empty()) throw InputError(problems.text("\n").substr(1));
 }
 
 void PreferenceDataset::keep_confident_pairs(Source& source, double min_confidence) {

@@ -1,6 +1,5 @@
 #include "fit_weights.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <vector>
@@ -9,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/problem_list.hpp"
 #include "collimate/model/logical_tensor.hpp"
 #include "tensor_bytes.hpp"
 #include "unexpected_tensor.hpp"
@@ -17,20 +17,16 @@ namespace collimate::detail {
 
 namespace {
 
-constexpr std::size_t kShownProblems = 20;
-
 std::string name_of(const SafetensorsFile& file) { return std::filesystem::path(file.path()).filename().string(); }
 
-std::string shape_problem(const LogicalTensor& expected, const std::string& file, const TensorView& found) {
+void compare(const LogicalTensor& expected, const std::string& file, const TensorView& found, ProblemList& problems) {
   if (found.shape != expected.shape) {
-    return fmt::format("wrong shape: {} in {} is [{}]; config.json asks for [{}]", expected.name, file,
-                       fmt::join(found.shape, ", "), fmt::join(expected.shape, ", "));
+    problems.add("shape", fmt::format("wrong shape: {} in {} is [{}]; config.json asks for [{}]", expected.name, file,
+                                      fmt::join(found.shape, ", "), fmt::join(expected.shape, ", ")));
+  } else if (!is_weight_dtype(found.dtype)) {
+    problems.add("dtype", fmt::format("wrong dtype: {} in {} is {}; F64, F32, F16 and BF16 are read", expected.name,
+                                      file, storage_dtype_name(found.dtype)));
   }
-  if (!is_weight_dtype(found.dtype)) {
-    return fmt::format("wrong dtype: {} in {} is {}; F64, F32, F16 and BF16 are read", expected.name, file,
-                       storage_dtype_name(found.dtype));
-  }
-  return {};
 }
 
 /// One pass over files and index. Collects what is wrong.
@@ -69,9 +65,9 @@ class Fitting {
       }
     }
     for (const auto& [file, tensors] : lost) {
-      problems_.push_back(fmt::format("{}: there is no such file, in which the index places {}{}", file,
-                                      tensors.front(),
-                                      tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : ""));
+      problems_.add("file", fmt::format("{}: there is no such file, in which the index places {}{}", file,
+                                        tensors.front(),
+                                        tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : ""));
     }
   }
 
@@ -81,11 +77,11 @@ class Fitting {
       const auto indexed = weights_.index.find(tensor.name);
       const std::string claim =
           indexed == weights_.index.end() ? "" : fmt::format("; the index places it in {}", indexed->second);
-      problems_.push_back(fmt::format("missing: {}, [{}]{}", tensor.name, fmt::join(tensor.shape, ", "), claim));
+      problems_.add("missing", fmt::format("missing: {}, [{}]{}", tensor.name, fmt::join(tensor.shape, ", "), claim));
     }
   }
 
-  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] const ProblemList& problems() const { return problems_; }
   [[nodiscard]] std::map<std::string, TensorView> views() && { return std::move(views_); }
 
  private:
@@ -96,9 +92,11 @@ class Fitting {
       return expect_none(found.name, file, fmt::format(", [{}]", fmt::join(found.shape, ", ")));
     }
     const auto [place, is_new] = place_of_.emplace(found.name, file);
-    std::string problem = is_new ? shape_problem(expected->second, file, found)
-                                 : fmt::format("twice: {} is in {} and in {}", found.name, place->second, file);
-    if (!problem.empty()) problems_.push_back(std::move(problem));
+    if (is_new) {
+      compare(expected->second, file, found, problems_);
+    } else {
+      problems_.add("twice", fmt::format("twice: {} is in {} and in {}", found.name, place->second, file));
+    }
     views_.emplace(found.name, found);
   }
 
@@ -106,8 +104,8 @@ class Fitting {
   void expect_none(const std::string& tensor, const std::string& file, const std::string& shape) {
     if (!place_of_.emplace(tensor, file).second) return;
     const std::string meaning = meaning_of_unexpected(tensor, spec_);
-    problems_.push_back(
-        fmt::format("unexpected: {} in {}{}{}{}", tensor, file, shape, meaning.empty() ? "" : ": ", meaning));
+    problems_.add("unexpected " + meaning, fmt::format("unexpected: {} in {}{}{}{}", tensor, file, shape,
+                                                       meaning.empty() ? "" : ": ", meaning));
   }
 
   const ModelSpec& spec_;
@@ -115,15 +113,8 @@ class Fitting {
   std::map<std::string, LogicalTensor> logical_;  // with the head of a tied model
   std::map<std::string, std::string> place_of_;   // tensor -> file
   std::map<std::string, TensorView> views_;
-  std::vector<std::string> problems_;
+  ProblemList problems_;
 };
-
-std::string text_of(std::vector<std::string> problems) {
-  const std::size_t num_problems = problems.size();
-  problems.resize(std::min(num_problems, kShownProblems));
-  if (num_problems > kShownProblems) problems.push_back(fmt::format("and {} more", num_problems - kShownProblems));
-  return fmt::format("{}", fmt::join(problems, "\n  "));
-}
 
 }  // namespace
 
@@ -136,8 +127,8 @@ std::map<std::string, TensorView> fit_weights(const ModelSpec& spec, const std::
   if (fitting.problems().empty()) return std::move(fitting).views();
   const std::string unread =
       weights.unread.empty() ? "" : fmt::format("\n  not read: {}", fmt::join(weights.unread, ", "));
-  throw InputError(
-      fmt::format("{}: the weights do not fit config.json:\n  {}{}", folder, text_of(fitting.problems()), unread));
+  throw InputError(fmt::format("{}: the weights do not fit config.json:{}{}", folder, fitting.problems().text("\n  "),
+                               unread));
 }
 
 }  // namespace collimate::detail

@@ -124,6 +124,12 @@ TEST_F(PreferenceDatasetTest, reports_all_bad_files_at_once) {
                                        Not(HasSubstr("a.h5")))));
 }
 
+TEST_F(PreferenceDatasetTest, tells_what_is_wrong_with_many_files_once) {
+  const auto missing = [&](const char* name) { return (folder_.path() / name).string(); };
+  EXPECT_THAT([&] { (void)open({missing("a.h5"), missing("b.h5"), missing("c.h5")}); },
+              throws<InputError>(missing("a.h5") + ": No such file or directory, and 2 more like it"));
+}
+
 TEST_F(PreferenceDatasetTest, refuses_a_data_set_without_weight) {
   const std::string path = write("a.h5", {pair_with(10, 1.0F, 0.0F), pair_with(20, 1.0F, 0.0F)});
   EXPECT_THAT([&] { (void)open({path}); },

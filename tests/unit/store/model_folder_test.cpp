@@ -92,17 +92,26 @@ TEST_F(ModelFolderTest, weights_fingerprint_is_what_the_documentation_says) {
   EXPECT_EQ(combine_tensor_hashes(std::vector{b, a}), hash_text(text));
 }
 
-TEST_F(ModelFolderTest, lists_missing_unexpected_and_wrongly_shaped_tensors_at_once) {
+TEST_F(ModelFolderTest, tells_of_missing_unexpected_and_wrongly_shaped_tensors_at_once) {
   auto tensors = tiny_tensors(tiny_config());
   tensors[0].name = "model.embed.weight";
   tensors[1].shape = {2, 4};
   tensors.back().shape = {8, 12};
   write_model_folder(path(), tiny_config(), tensors);
-  expect_refused(
-      AllOf(HasSubstr(path()), HasSubstr("missing: model.embed_tokens.weight, [12, 8]"),
-            HasSubstr("unexpected: model.embed.weight in model.safetensors, [12, 8]"),
-            HasSubstr("wrong shape: " + tensors[1].name + " in model.safetensors is [2, 4]; config.json asks for [8]"),
-            HasSubstr("wrong shape: lm_head.weight in model.safetensors is [8, 12]; config.json asks for [12, 8]")));
+  expect_refused(AllOf(HasSubstr(path()), HasSubstr("missing: model.embed_tokens.weight, [12, 8]"),
+                       HasSubstr("unexpected: model.embed.weight in model.safetensors, [12, 8]"),
+                       HasSubstr("wrong shape: " + tensors[1].name +
+                                 " in model.safetensors is [2, 4]; config.json asks for [8]"
+                                 ", and 1 more like it")));
+}
+
+TEST_F(ModelFolderTest, says_once_that_the_config_is_of_another_size) {
+  auto config = tiny_config();
+  write_model_folder(path(), config, tiny_tensors(config));
+  config["intermediate_size"] = 2 * config["intermediate_size"].get<int>();
+  write_bytes(fs::path(path()) / "config.json", config.dump());
+  expect_refused(AllOf(HasSubstr("wrong shape: model.layers.0.mlp."), HasSubstr(", and 5 more like it"),
+                       Not(HasSubstr("model.layers.1"))));
 }
 
 TEST_F(ModelFolderTest, tolerates_what_old_writers_store_beside_the_parameters) {
