@@ -68,6 +68,7 @@ void add_verbs(CLI::App& app, Command& chosen) {
            [](CLI::App& verb, InspectOptions& options) {
              verb.add_option("PATH", options.path)->required();
              verb.add_flag("--verify", options.verify, "read everything and check all checksums");
+             verb.add_flag("--json", options.json, "print one JSON object");
            });
 }
 

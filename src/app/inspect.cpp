@@ -9,7 +9,8 @@
 namespace collimate::app {
 
 ExitCode run_inspect(const InspectOptions& options) {
-  fmt::print("{}", inspect_path(options.path, options.verify ? InspectDepth::kVerify : InspectDepth::kSummary));
+  fmt::print("{}", inspect_path(options.path, options.verify ? InspectDepth::kVerify : InspectDepth::kSummary,
+                                options.json ? InspectForm::kJson : InspectForm::kTable));
   return ExitCode::kDone;
 }
 

@@ -48,6 +48,7 @@ struct ExportOptions {
 struct InspectOptions {
   std::string path;
   bool verify = false;
+  bool json = false;
 };
 
 ExitCode run_check(const CheckOptions& options);

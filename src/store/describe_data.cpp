@@ -3,8 +3,6 @@
 #include <array>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/io/hdf5.hpp"
 #include "collimate/io/safetensors.hpp"
@@ -17,87 +15,117 @@ namespace collimate::detail {
 
 namespace {
 
-std::string describe_tokenization(const Tokenization& tokenization) {
-  return fmt::format(
-      "  tokenizer      {}\n  chat template  {}\n  max_length     {} (overlong: {})\n  vocab_size     {}\n",
-      tokenization.tokenizer_fingerprint, tokenization.chat_template_fingerprint, tokenization.max_length,
-      tokenization.overlong, tokenization.vocab_size);
+void add_tokenization(Description& description, const Tokenization& tokenization) {
+  description["max_length"] = tokenization.max_length;
+  description["overlong"] = tokenization.overlong;
+  description["vocab_size"] = tokenization.vocab_size;
 }
 
-/// Count and bytes of tensors.
+Description fingerprints_of(const Tokenization& tokenization) {
+  return {{"tokenizer", tokenization.tokenizer_fingerprint}, {"chat_template", tokenization.chat_template_fingerprint}};
+}
+
 template <class Tensors>
-std::string describe_tensors(const Tensors& tensors) {
+void add_tensors(Description& description, const Tensors& tensors) {
   std::uint64_t num_bytes = 0;
   std::uint64_t num_elements = 0;
   for (const TensorInfo& tensor : tensors) {
     num_bytes += tensor.num_bytes();
     num_elements += tensor.num_bytes() / element_bytes(tensor.dtype);
   }
-  return fmt::format("  {} tensors, {} elements, {} bytes\n", tensors.size(), num_elements, num_bytes);
+  description["tensors"] = tensors.size();
+  description["elements"] = num_elements;
+  description["bytes"] = num_bytes;
 }
 
 /// What a labelled token of a response gets on average, by pair.
-std::string describe_log_probs(const std::vector<ReferenceRow>& rows) {
+void add_log_probs(Description& description, const std::vector<ReferenceRow>& rows) {
   std::vector<double> chosen;
   std::vector<double> rejected;
   for (const ReferenceRow& row : rows) {
     chosen.push_back(row.chosen_logps / row.num_chosen_tokens);
     rejected.push_back(row.rejected_logps / row.num_rejected_tokens);
   }
-  return fmt::format("  log-prob a token of chosen\n{}  log-prob a token of rejected\n{}", histogram(chosen),
-                     histogram(rejected));
+  description["chosen_logps_by_token"] = histogram(chosen);
+  description["rejected_logps_by_token"] = histogram(rejected);
+}
+
+/// What became of the rows, as the tokenizer has counted them.
+Description counts_of(const Hdf5Reader& reader) {
+  const std::string text = reader.text_attribute("counts");
+  Description counts = Description::parse(text, nullptr, /*allow_exceptions=*/false);
+  return counts.is_discarded() ? Description(text) : counts;
 }
 
 }  // namespace
 
-std::string describe_preferences(const std::string& path, InspectDepth depth) {
+Description describe_preferences(const std::string& path, InspectDepth depth) {
   const std::array sources{DataSource{.path = path}};
   const PreferenceDataset pairs(path, sources, 0.0);
   const Tokenization& tokenization = pairs.tokenization();
+  const Hdf5Reader reader(path);
+  const std::vector<std::string> source_names = reader.read_texts("source_names");
   if (depth == InspectDepth::kVerify) {
     pairs.scan_tokens(0, pairs.size(), tokenization.vocab_size);
-    const Hdf5Reader reader(path);
     static_cast<void>(reader.dataset("source").read<std::uint16_t>());
-    static_cast<void>(reader.read_texts("source_names"));
   }
-  return fmt::format(
-      "preference file {}\n  {} pairs, {} tokens, {} of them labelled, at most {} in a prompt with a response\n{}"
-      "  counts         {}\n",
-      path, pairs.size(), pairs.num_tokens(), pairs.num_labelled_tokens(), pairs.longest_sequence(),
-      describe_tokenization(tokenization), Hdf5Reader(path).text_attribute("counts"));
+  Description description{{"kind", "preference file"},
+                          {"path", path},
+                          {"pairs", pairs.size()},
+                          {"tokens", pairs.num_tokens()},
+                          {"longest_sequence", pairs.longest_sequence()}};
+  add_tokenization(description, tokenization);
+  description["sources"] = source_names;
+  description["counts"] = counts_of(reader);
+  description["fingerprints"] = fingerprints_of(tokenization);
+  return description;
 }
 
-std::string describe_reference_store(const std::string& path, InspectDepth depth) {
+Description describe_reference_store(const std::string& path, InspectDepth depth) {
   const TokenValues tokens = depth == InspectDepth::kVerify ? TokenValues::kRead : TokenValues::kSkip;
   const ReferenceStore store = ReferenceStore::open(path, tokens);  // reads and checks every row
   const ReferenceIdentity& identity = store.identity();
   const ReferenceForm& form = store.form();
-  return fmt::format(
-      "reference store {}\n  {} pairs, scored in {}, {} tokens a microbatch, {} pairs a block{}\n  weights        {}\n"
-      "  model config   {}\n{}{}",
-      path, store.rows().size(), enum_name(identity.dtype), form.microbatch_tokens, form.block_pairs,
-      form.per_token ? ", with values of single tokens" : "", identity.weights_fingerprint,
-      identity.model_config_fingerprint, describe_tokenization(identity.tokenization),
-      describe_log_probs(store.rows()));
+  Description description{{"kind", "reference store"},
+                          {"path", path},
+                          {"pairs", store.rows().size()},
+                          {"dtype", enum_name(identity.dtype)},
+                          {"microbatch_tokens", form.microbatch_tokens},
+                          {"block_pairs", form.block_pairs},
+                          {"per_token", form.per_token}};
+  add_tokenization(description, identity.tokenization);
+  add_log_probs(description, store.rows());
+  description["fingerprints"] = {{"weights", identity.weights_fingerprint},
+                                 {"model_config", identity.model_config_fingerprint}};
+  description["fingerprints"].update(fingerprints_of(identity.tokenization));
+  return description;
 }
 
-std::string describe_safetensors(const std::string& path) {
-  return fmt::format("safetensors file {}\n{}", path, describe_tensors(SafetensorsFile(path).tensors()));
+Description describe_safetensors(const std::string& path) {
+  Description description{{"kind", "safetensors file"}, {"path", path}};
+  add_tensors(description, SafetensorsFile(path).tensors());
+  return description;
 }
 
-std::string describe_model_folder(const std::string& path, InspectDepth depth) {
+Description describe_model_folder(const std::string& path, InspectDepth depth) {
   const ModelFolder folder = ModelFolder::open(path);
   const ModelSpec& spec = folder.spec();
+  Description description{{"kind", "model folder"},
+                          {"path", path},
+                          {"architecture", spec.architecture},
+                          {"layers", spec.num_layers},
+                          {"hidden_size", spec.hidden_size},
+                          {"heads", spec.num_heads},
+                          {"kv_heads", spec.num_kv_heads},
+                          {"vocab_size", spec.vocab_size}};
+  add_tensors(description, folder.tensors());
+  Description fingerprints{{"model_config", folder.config_fingerprint().hex()}};
   const auto tokenizer = folder.tokenizer_fingerprint();
-  std::string text =
-      fmt::format("model folder {}\n  {}: {} layers, hidden {}, {} heads, {} kv heads, vocabulary {}\n{}", path,
-                  spec.architecture, spec.num_layers, spec.hidden_size, spec.num_heads, spec.num_kv_heads,
-                  spec.vocab_size, describe_tensors(folder.tensors()));
-  text += fmt::format("  model config   {}\n  tokenizer      {}\n", folder.config_fingerprint().hex(),
-                      tokenizer ? tokenizer->hex() : "none");
-  for (const std::string& remark : folder.remarks()) text += fmt::format("  note: {}\n", remark);
-  if (depth == InspectDepth::kVerify) text += fmt::format("  weights        {}\n", folder.weights_fingerprint().hex());
-  return text;
+  fingerprints["tokenizer"] = tokenizer ? Description(tokenizer->hex()) : Description();
+  if (depth == InspectDepth::kVerify) fingerprints["weights"] = folder.weights_fingerprint().hex();
+  if (!folder.remarks().empty()) description["notes"] = folder.remarks();
+  description["fingerprints"] = std::move(fingerprints);
+  return description;
 }
 
 }  // namespace collimate::detail

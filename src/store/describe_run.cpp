@@ -19,20 +19,42 @@ namespace fs = std::filesystem;
 
 CheckpointStore store_of(const std::string& folder) { return {folder, 1}; }
 
-std::string pointer_text(const CheckpointStore& store, const char* name) {
+/// The step that a pointer names.
+Description pointed_name(const CheckpointStore& store, const char* name) {
   const auto path = store.find_pointer(name);
-  return path ? fs::path(*path).filename().string() : "none";
+  return path ? Description(fs::path(*path).filename().string()) : Description();
 }
 
-// What the watchdog of a job that hung has left.
-std::string describe_failures(const fs::path& folder) {
-  const auto num_files = std::distance(fs::directory_iterator(folder), fs::directory_iterator());
-  return fmt::format("  {}: where the threads of {} ranks were when a job hung\n", folder.string(), num_files);
+std::uint64_t bytes_of(const std::vector<TensorInfo>& tensors) {
+  std::uint64_t num_bytes = 0;
+  for (const TensorInfo& tensor : tensors) num_bytes += tensor.num_bytes();
+  return num_bytes;
+}
+
+Description groups_of(const Checkpoint& checkpoint) {
+  Description groups = Description::array();
+  for (const std::string& group : checkpoint.group_names()) {
+    const std::vector<TensorInfo> tensors = checkpoint.tensors(group);
+    groups.push_back({{"group", group}, {"tensors", tensors.size()}, {"bytes", bytes_of(tensors)}});
+  }
+  return groups;
+}
+
+Checkpoint open_checkpoint(const std::string& path, InspectDepth depth) {
+  Checkpoint checkpoint = Checkpoint::open(path);
+  if (depth == InspectDepth::kVerify) checkpoint.verify();
+  return checkpoint;
+}
+
+// What the watchdog of a job that hung has left: a file a rank.
+Description failures_of(const fs::path& folder) {
+  return {{"path", folder.string()},
+          {"ranks_of_a_job_that_hung", std::distance(fs::directory_iterator(folder), fs::directory_iterator())}};
 }
 
 }  // namespace
 
-std::string describe_metrics(const std::string& path) {
+Description describe_metrics(const std::string& path) {
   std::istringstream lines(read_text_file(path));
   std::string line;
   nlohmann::json last;
@@ -42,43 +64,58 @@ std::string describe_metrics(const std::string& path) {
     last = parse_json(line, place);
     if (!last.is_object() || !last.contains("step")) throw InputError(fmt::format("{}: has no \"step\"", place));
   }
-  return fmt::format("metrics {}\n  {} lines\n  last: {}\n", path, num_lines, num_lines == 0 ? "none" : last.dump());
+  return {{"kind", "metrics"}, {"path", path}, {"lines", num_lines}, {"last", last}};
 }
 
-std::string describe_checkpoint(const std::string& path, InspectDepth depth) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
-  if (depth == InspectDepth::kVerify) checkpoint.verify();
-  std::string text = fmt::format("checkpoint {}\n  step {}\n  trainer state  {}\n", path, checkpoint.state().step,
-                                 checkpoint.state().trainer_state.dump());
-  text += fmt::format("  layout         {}\n", nlohmann::json(checkpoint.state().layout).dump());
-  for (const auto& [name, value] : checkpoint.state().fingerprints) text += fmt::format("  {:<14} {}\n", name, value);
-  for (const std::string& group : checkpoint.group_names()) {
-    const std::vector<TensorInfo> tensors = checkpoint.tensors(group);
-    std::uint64_t num_bytes = 0;
-    for (const TensorInfo& tensor : tensors) num_bytes += tensor.num_bytes();
-    text += fmt::format("  {:<14} {} tensors, {} bytes\n", group, tensors.size(), num_bytes);
-  }
-  return text;
+Description describe_checkpoint(const std::string& path, InspectDepth depth) {
+  const Checkpoint checkpoint = open_checkpoint(path, depth);
+  const CheckpointState& state = checkpoint.state();
+  return {{"kind", "checkpoint"},
+          {"path", path},
+          {"step", state.step},
+          {"layout", state.layout},
+          {"groups", groups_of(checkpoint)},
+          {"trainer_state", state.trainer_state},
+          {"fingerprints", state.fingerprints}};
 }
 
-std::string describe_checkpoints(const std::string& folder, InspectDepth depth) {
+Description describe_checkpoints(const std::string& folder, InspectDepth depth) {
   const CheckpointStore store = store_of(folder);
-  std::string text = fmt::format("checkpoints {}\n  latest: {}, best: {}\n", folder, pointer_text(store, "latest"),
-                                 pointer_text(store, "best"));
-  for (const std::int64_t step : store.steps()) text += describe_checkpoint(store.path_of(step), depth);
-  return text;
+  Description list = Description::array();
+  for (const std::int64_t step : store.steps()) {
+    const std::string path = store.path_of(step);
+    const Checkpoint checkpoint = open_checkpoint(path, depth);
+    std::uint64_t num_bytes = 0;
+    for (const std::string& group : checkpoint.group_names()) num_bytes += bytes_of(checkpoint.tensors(group));
+    list.push_back({{"step", step}, {"bytes", num_bytes}, {"name", fs::path(path).filename().string()}});
+  }
+  return {{"kind", "checkpoints"},
+          {"path", folder},
+          {"latest", pointed_name(store, "latest")},
+          {"best", pointed_name(store, "best")},
+          {"steps", std::move(list)}};
 }
 
-std::string describe_run(const std::string& folder, InspectDepth depth) {
+Description describe_run(const std::string& folder, InspectDepth depth) {
   const fs::path root(folder);
-  std::string text = fmt::format("run {}\n", folder);
-  if (const auto run = find_text_file((root / "run.json").string())) {
-    text += fmt::format("  {}\n", parse_json(*run, (root / "run.json").string()).dump());
+  Description description{{"kind", "run"}, {"path", folder}};
+  Description record;
+  if (const auto text = find_text_file((root / "run.json").string())) {
+    record = parse_json(*text, (root / "run.json").string());
   }
-  if (fs::exists(root / "metrics.jsonl")) text += describe_metrics((root / "metrics.jsonl").string());
-  if (fs::exists(root / "checkpoints")) text += describe_checkpoints((root / "checkpoints").string(), depth);
-  if (fs::exists(root / "failures")) text += describe_failures(root / "failures");
-  return text;
+  for (const auto& [key, value] : record.items()) {
+    if (key != "fingerprints") description["record"][key] = value;
+  }
+  if (fs::exists(root / "metrics.jsonl")) description["metrics"] = describe_metrics((root / "metrics.jsonl").string());
+  if (fs::exists(root / "checkpoints")) {
+    description["checkpoints"] = describe_checkpoints((root / "checkpoints").string(), depth);
+  }
+  if (fs::exists(root / "failures")) description["failures"] = failures_of(root / "failures");
+  for (const char* part : {"metrics", "checkpoints"}) {
+    if (description.contains(part)) description[part].erase("kind");
+  }
+  if (record.contains("fingerprints")) description["fingerprints"] = record["fingerprints"];
+  return description;
 }
 
 bool holds_checkpoints(const std::string& folder) { return !store_of(folder).steps().empty(); }

@@ -4,14 +4,11 @@
 #include <array>
 #include <numeric>
 
-#include <fmt/format.h>
-
 namespace collimate::detail {
 
 namespace {
 
 constexpr std::size_t kNumRanges = 10;
-constexpr std::size_t kBarWidth = 40;
 
 using Counts = std::array<std::size_t, kNumRanges>;
 
@@ -26,22 +23,18 @@ Counts count(std::span<const double> values, double least, double range) {
 
 }  // namespace
 
-std::string histogram(std::span<const double> values) {
-  if (values.empty()) return "    no values\n";
-  const auto [least, most] = std::ranges::minmax(values);
+nlohmann::ordered_json histogram(std::span<const double> values) {
+  if (values.empty()) return nullptr;
+  const auto [least, greatest] = std::ranges::minmax(values);
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  std::string text = fmt::format("    mean {:.3f}, from {:.3f} to {:.3f}\n", mean, least, most);
-  const double range = (most - least) / static_cast<double>(kNumRanges);
-  if (!(range > 0)) return text;
+  nlohmann::ordered_json result{{"mean", mean}, {"least", least}, {"greatest", greatest}};
+  const double range = (greatest - least) / static_cast<double>(kNumRanges);
+  if (!(range > 0)) return result;
   const Counts counts = count(values, least, range);
-  const std::size_t highest = std::ranges::max(counts);
   for (std::size_t i = 0; i < kNumRanges; ++i) {
-    const double begin = least + static_cast<double>(i) * range;
-    // A range with something in it is seen.
-    const std::size_t width = (counts[i] * kBarWidth + highest - 1) / highest;
-    text += fmt::format("    {:>9.3f} {:>9}  {}\n", begin, counts[i], std::string(width, '#'));
+    result["ranges"].push_back({{"from", least + static_cast<double>(i) * range}, {"count", counts[i]}});
   }
-  return text;
+  return result;
 }
 
 }  // namespace collimate::detail

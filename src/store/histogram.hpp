@@ -1,13 +1,15 @@
 #pragma once
-// A distribution in a few lines of text.
+// A distribution in a few numbers.
 
 #include <span>
-#include <string>
+
+#include <nlohmann/json.hpp>
 
 namespace collimate::detail {
 
-/// Mean and extremes of `values`, then a line for each of ten equal ranges between them, with its count and a bar; one
-/// line where all values are the same. Lines are indented by four. Pure.
-std::string histogram(std::span<const double> values);
+/// "mean", "least" and "greatest" of `values`, and "ranges": of each of ten equal ranges between them where it begins
+/// ("from") and how many values are in it ("count"). No ranges where all values are the same; null without values.
+/// Pure.
+nlohmann::ordered_json histogram(std::span<const double> values);
 
 }  // namespace collimate::detail

@@ -15,6 +15,7 @@ namespace collimate {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::Description;
 
 bool is_hdf5(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -23,7 +24,7 @@ bool is_hdf5(const std::string& path) {
   return file && signature == "\x89HDF\r\n\x1a\n";
 }
 
-std::string describe_hdf5(const std::string& path, InspectDepth depth) {
+Description describe_hdf5(const std::string& path, InspectDepth depth) {
   const Hdf5Reader reader(path);
   const std::string format = reader.has_attribute("format") ? reader.text_attribute("format") : "";
   if (format == "collimate.preferences") return detail::describe_preferences(path, depth);
@@ -32,14 +33,14 @@ std::string describe_hdf5(const std::string& path, InspectDepth depth) {
       fmt::format("{}: is an HDF5 file, but none of collimate's (attribute 'format': \"{}\")", path, format));
 }
 
-std::string describe_file(const std::string& path, InspectDepth depth) {
+Description describe_file(const std::string& path, InspectDepth depth) {
   if (is_hdf5(path)) return describe_hdf5(path, depth);
   if (path.ends_with(".safetensors")) return detail::describe_safetensors(path);
   if (path.ends_with(".jsonl")) return detail::describe_metrics(path);
   throw InputError(fmt::format("{}: is nothing that collimate writes: neither HDF5, .safetensors nor .jsonl", path));
 }
 
-std::string describe_folder(const std::string& path, InspectDepth depth) {
+Description describe_folder(const std::string& path, InspectDepth depth) {
   const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name); };
   if (has("manifest.json")) return detail::describe_checkpoint(path, depth);
   if (has("checkpoints") || has("metrics.jsonl") || has("failures")) return detail::describe_run(path, depth);
@@ -51,14 +52,23 @@ std::string describe_folder(const std::string& path, InspectDepth depth) {
                   path));
 }
 
+/// Says whether everything was read, ahead of the fingerprints. An unreadable byte would have thrown.
+void add_verdict(Description& description, InspectDepth depth) {
+  const Description fingerprints = description.value("fingerprints", Description());
+  description.erase("fingerprints");
+  description["verified"] = depth == InspectDepth::kVerify;
+  if (!fingerprints.is_null()) description["fingerprints"] = fingerprints;
+}
+
 }  // namespace
 
-std::string inspect_path(const std::string& path, InspectDepth depth) {
+std::string inspect_path(const std::string& path, InspectDepth depth, InspectForm form) {
   if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such file or folder", path));
-  std::string text = fs::is_directory(path) ? describe_folder(path, depth) : describe_file(path, depth);
-  // An unreadable byte would have thrown.
-  if (depth == InspectDepth::kVerify) text += "verified: everything was read and every checksum holds\n";
-  return text;
+  Description description = fs::is_directory(path) ? describe_folder(path, depth) : describe_file(path, depth);
+  add_verdict(description, depth);
+  if (form == InspectForm::kTable) return detail::description_table(description);
+  // What is no UTF-8 in a file's own text becomes U+FFFD.
+  return description.dump(2, ' ', /*ensure_ascii=*/false, Description::error_handler_t::replace) + "\n";
 }
 
 }  // namespace collimate

@@ -152,11 +152,26 @@ def test_lines_beyond_the_checkpoint_are_moved_aside(scored_run):
     assert [json.loads(line)["step"] for line in discarded] == [5, 6, 6]
 
 
-@pytest.mark.parametrize("what", ["train.h5", "reference.h5", "out", "out/checkpoints/latest", "out/metrics.jsonl"])
+KINDS = {
+    "train.h5": "preference file",
+    "reference.h5": "reference store",
+    "out": "run",
+    "out/checkpoints/latest": "checkpoint",
+    "out/metrics.jsonl": "metrics",
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
 def test_inspect_says_what_it_is(scored_run, what):
     succeed("train", scored_run.config(train={"max_steps": 2}))
-    done = succeed("inspect", scored_run.folder / what, "--verify")
-    assert len(done.stdout.splitlines()) >= 2, done.stdout
+    kind = KINDS[what]
+    table = succeed("inspect", scored_run.folder / what, "--verify").stdout
+    assert table.startswith(f"{kind} {scored_run.folder / what}\n") and "\n  verified " in table
+    described = json.loads(succeed("inspect", scored_run.folder / what, "--verify", "--json").stdout)
+    assert described["kind"] == kind and described["verified"]
+    if what != "out/metrics.jsonl":
+        assert list(described)[-1] == "fingerprints"
+        assert table.splitlines()[-len(described["fingerprints"]) - 1] == "  fingerprints"
 
 
 def test_a_foreign_file_is_no_riddle(run):

@@ -1,5 +1,6 @@
 """The reference store: the same bytes wherever and however often it is begun, one writer at a time, nothing scored in vain."""
 
+import json
 import math
 import os
 import random
@@ -118,7 +119,7 @@ def test_values_of_single_tokens_are_kept_on_request(run, their_tokens, parallel
     assert [own.sum() for own in values] == pytest.approx(sums, rel=1e-5)
     for pair in random_pairs(24, VOCAB_SIZE, seed=1):
         assert found[pair_id(pair)] == pytest.approx(torch.cat(their_tokens(pair)).numpy(), rel=1e-4, abs=1e-5)
-    assert "with values of single tokens" in collimate("inspect", run.store, "--verify").stdout
+    assert json.loads(collimate("inspect", run.store, "--verify", "--json").stdout)["per_token"]
 
 
 def test_a_store_without_the_tokens_that_are_asked_for_is_refused(run):
