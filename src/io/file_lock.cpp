@@ -122,7 +122,7 @@ KernelLock LockTaker::ask_kernel(int file, int operation, const std::string& pat
     missing_ = fmt::format("{} turns locks off", kLockingVariable);
     return KernelLock::kMissing;
   }
-  while (call_(file, operation | LOCK_NB) != 0) {
+  while (call_(file, operation) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK) return KernelLock::kHeldByOther;
     if (errno != ENOSYS && errno != EOPNOTSUPP && errno != ENOLCK) {
@@ -142,7 +142,7 @@ StagedLock LockTaker::stage(const std::string& path) {
   } while (!own.file && errno == EEXIST);
   if (!own.file) detail::throw_system_error<InputError>(path, "cannot be made");
   try {
-    const KernelLock lock = ask_kernel(own.file.get(), LOCK_EX, path);
+    const KernelLock lock = ask_kernel(own.file.get(), LOCK_EX | LOCK_NB, path);
     if (lock == KernelLock::kHeldByOther) throw InputError(fmt::format("{}: is locked by another process", path));
     own.has_flock = lock == KernelLock::kTaken;
     const std::string text = detail::own_lock_holder(own.has_flock).text();
@@ -168,7 +168,7 @@ LockHolder LockTaker::require_ended(const FoundLock& found, const std::string& p
   HolderState state = HolderState::kUnseen;
   if (has_flock && holder->has_flock) {
     // A shared lock: another process that only looks must not be taken for the holder.
-    const bool is_free = ask_kernel(found.file.get(), LOCK_SH, path) == KernelLock::kTaken;
+    const bool is_free = ask_kernel(found.file.get(), LOCK_SH | LOCK_NB, path) == KernelLock::kTaken;
     state = is_free ? HolderState::kEnded : HolderState::kRuns;
   } else {
     state = detail::find_holder_state(*holder);

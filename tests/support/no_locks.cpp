@@ -27,7 +27,7 @@ int fail(int code) {
 
 int no_locks_errno() {
   const char* const code = std::getenv("NO_LOCKS_ERRNO");
-  return code == nullptr ? ENOSYS : std::atoi(code);
+  return code == nullptr ? ENOSYS : static_cast<int>(std::strtol(code, nullptr, 10));
 }
 
 template <class Function>
