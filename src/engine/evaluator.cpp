@@ -35,7 +35,7 @@ std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, Jo
     totals.weight += plans.back().totals.weight;
     totals.labelled_chosen_tokens += plans.back().totals.labelled_chosen_tokens;
   }
-  MetricValues sums(objective_.metric_names().size(), 0.0);
+  MetricValues sums(objective_.metrics().size(), 0.0);
   StopPoll poll(stop == nullptr ? StopPoll::Ask() : [stop] { return stop->own(); }, world_, at::kCPU);
   for (const BatchPlan& plan : plans) {
     if (const StopKind kind = poll.next(); kind != StopKind::kNone) return kind;
@@ -47,9 +47,7 @@ std::variant<EvaluationReport, StopKind> Evaluator::evaluate(ModelPass& pass, Jo
 
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   EvaluationReport report;
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    report.metrics.emplace_back("eval_" + objective_.metric_names()[i], sums[i]);
-  }
+  report.metrics = named_metrics(objective_, sums, totals, "eval_");
   report.timing.emplace_back("eval_seconds", elapsed.count());
   report.timing.emplace_back("eval_pairs_per_second", static_cast<double>(num_pairs) / elapsed.count());
   return report;

@@ -1,7 +1,6 @@
 #include "collimate/engine/progress.hpp"
 
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -29,13 +28,6 @@ std::string shown(const NamedMetrics& metrics, const std::string& prefix) {
 }
 
 }  // namespace
-
-double find_metric(const NamedMetrics& metrics, const std::string& name) {
-  for (const auto& [key, value] : metrics) {
-    if (key == name) return value;
-  }
-  return std::numeric_limits<double>::quiet_NaN();
-}
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::llround(std::max(0.0, seconds)));

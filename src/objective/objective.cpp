@@ -1,5 +1,7 @@
 #include "collimate/objective/objective.hpp"
 
+#include <utility>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
@@ -16,25 +18,33 @@ double denominator(Normalizer normalizer, const BatchTotals& totals) {
   return positive(normalizer == Normalizer::kPairWeight ? totals.weight : totals.labelled_chosen_tokens);
 }
 
-std::vector<std::string> metric_names_of(const ObjectiveConfig& config, const LossNeeds& needs) {
-  std::vector<std::string> names{"loss"};
+double pair_mean(const PairBatch& pairs, const at::Tensor& values, const BatchTotals& totals) {
+  return (pairs.weight * values).sum().item<double>() / positive(totals.weight);
+}
+
+std::vector<Metric> metrics_of(const ObjectiveConfig& config, const LossNeeds& needs) {
+  const auto loss = [](std::string name) {
+    return Metric{.name = std::move(name), .better = Better::kLess, .is_pair_mean = false};
+  };
+  std::vector<Metric> metrics{loss("loss")};
   if (config.loss_type.size() > 1) {
-    for (const LossType type : config.loss_type) names.push_back(fmt::format("loss/{}", enum_name(type)));
+    for (const LossType type : config.loss_type) metrics.push_back(loss(fmt::format("loss/{}", enum_name(type))));
   }
   if (needs.reference) {
-    for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}) {
-      names.emplace_back(name);
-    }
+    metrics.push_back({.name = "rewards/chosen", .better = Better::kMore});
+    metrics.push_back({.name = "rewards/rejected", .better = Better::kLess});
+    metrics.push_back({.name = "rewards/margins", .better = Better::kMore});
+    metrics.push_back({.name = "rewards/accuracies", .better = Better::kMore});
   }
-  names.emplace_back("logps/chosen");
-  if (needs.rejected) names.emplace_back("logps/rejected");
-  return names;
+  metrics.push_back({.name = "logps/chosen", .better = Better::kMore});
+  if (needs.rejected) metrics.push_back({.name = "logps/rejected", .better = Better::kLess});
+  return metrics;
 }
 
 }  // namespace
 
 Objective::Objective(const ObjectiveConfig& config)
-    : config_(config), needs_(loss_needs(config)), names_(metric_names_of(config, needs_)) {}
+    : config_(config), needs_(loss_needs(config)), metrics_(metrics_of(config, needs_)) {}
 
 ObjectiveShare Objective::share(const PairBatch& pairs, const BatchTotals& totals) const {
   ObjectiveShare result{.loss = at::zeros({}, at::kDouble), .metrics = {0.0}};
@@ -45,12 +55,9 @@ ObjectiveShare Objective::share(const PairBatch& pairs, const BatchTotals& total
     if (config_.loss_type.size() > 1) result.metrics.push_back(loss.item<double>());
   }
   result.metrics.front() = result.loss.item<double>();
-  const auto mean = [&](const at::Tensor& values) {
-    return (pairs.weight * values).sum().item<double>() / totals.weight;
-  };
   if (needs_.reference) append_rewards(pairs, totals, result.metrics);
-  result.metrics.push_back(mean(pairs.policy_chosen.detach()));
-  if (needs_.rejected) result.metrics.push_back(mean(pairs.policy_rejected.detach()));
+  result.metrics.push_back(pair_mean(pairs, pairs.policy_chosen.detach(), totals));
+  if (needs_.rejected) result.metrics.push_back(pair_mean(pairs, pairs.policy_rejected.detach(), totals));
   return result;
 }
 
@@ -59,7 +66,7 @@ void Objective::append_rewards(const PairBatch& pairs, const BatchTotals& totals
   const at::Tensor rejected = config_.beta * (pairs.policy_rejected.detach() - pairs.reference_rejected);
   const at::Tensor accuracy = chosen.gt(rejected).to(at::kDouble);
   for (const at::Tensor& values : {chosen, rejected, chosen - rejected, accuracy}) {
-    metrics.push_back((pairs.weight * values).sum().item<double>() / positive(totals.weight));
+    metrics.push_back(pair_mean(pairs, values, totals));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,17 +15,24 @@ namespace collimate {
 
 namespace {
 
-constexpr const char* kPrefix = "eval_";
+constexpr std::string_view kPrefix = "eval_";
+
+const Metric& known_metric(std::string_view name, std::span<const Metric> known) {
+  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
+  const auto found = std::ranges::find(known, name, &Metric::name);
+  if (found != known.end()) return *found;
+  std::vector<std::string> names;
+  for (const Metric& metric : known) names.push_back(fmt::format("{}{}", kPrefix, metric.name));
+  throw InputError(fmt::format("train.metric_for_best_model: {}{} is no metric of an evaluation; expected one of {}",
+                               kPrefix, name, fmt::join(names, ", ")));
+}
 
 }  // namespace
 
-BestMetric::BestMetric(std::string name, std::span<const std::string> known)
-    : name_(name.starts_with(kPrefix) ? std::move(name) : kPrefix + name), less_is_better_(name_.ends_with("loss")) {
-  std::vector<std::string> names;
-  for (const std::string& metric : known) names.push_back(kPrefix + metric);
-  if (std::ranges::find(names, name_) != names.end()) return;
-  throw InputError(fmt::format("train.metric_for_best_model: {} is no metric of an evaluation; expected one of {}",
-                               name_, fmt::join(names, ", ")));
+BestMetric::BestMetric(const std::string& name, std::span<const Metric> known) {
+  const Metric& metric = known_metric(name, known);
+  name_ = fmt::format("{}{}", kPrefix, metric.name);
+  better_ = metric.better;
 }
 
 double BestMetric::take(const EvaluationReport& report) {
@@ -32,7 +40,7 @@ double BestMetric::take(const EvaluationReport& report) {
   const double value = find_metric(report.metrics, name_);
   // It would be the best for good, as nothing compares with it.
   if (!std::isfinite(value)) return -kInfinity;
-  const double gain = best_ ? (less_is_better_ ? *best_ - value : value - *best_) : kInfinity;
+  const double gain = best_ ? (better_ == Better::kLess ? *best_ - value : value - *best_) : kInfinity;
   if (gain > 0) {
     best_ = value;
     step_ = report.step;

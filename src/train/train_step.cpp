@@ -42,6 +42,7 @@ StepOutcome TrainStep::run(const StepOrder& order) {
   const BatchPlan plan = parts_.source.plan(order.pair_indices);
   parts_.policy.begin_step(static_cast<int>(plan.microbatches.size()));
   StepOutcome outcome = agree(order, forward_backward(order, plan));
+  outcome.totals = plan.totals;
   outcome.num_stream_tokens = plan.num_stream_tokens;
   outcome.grad_norm = reduce(order);
   if (parts_.saver != nullptr) {
@@ -55,7 +56,7 @@ StepOutcome TrainStep::run(const StepOrder& order) {
 
 TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const BatchPlan& plan) {
   LocalResult result{
-      .metrics = MetricValues(parts_.objective.metric_names().size(), 0.0), .forward_flops = 0.0, .fault = {}};
+      .metrics = MetricValues(parts_.objective.metrics().size(), 0.0), .forward_flops = 0.0, .fault = {}};
   note_work(parts_.world.activity(), "reading the batch's pairs");
   const std::vector<MicroBatch> microbatches = parts_.source.read_all(plan);
   parts_.pass.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {

@@ -65,7 +65,7 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
              .saver = &saver_,
              .stop = &parts_.stop,
              .gate = &gate_}),
-      best_(parts_.config.train.metric_for_best_model, parts_.objective.metric_names()),
+      best_(parts_.config.train.metric_for_best_model, parts_.objective.metrics()),
       early_stopping_(parts_.config.train.early_stopping, best_.name()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
       peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
@@ -178,9 +178,7 @@ StopKind Trainer::run_step() {
 StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
                               double seconds) const {
   StepReport report{.step = progress_.step, .num_steps = num_steps_, .epoch = epoch(), .metrics = {}, .timing = {}};
-  for (std::size_t i = 0; i < outcome.metrics.size(); ++i) {
-    report.metrics.emplace_back(parts_.objective.metric_names()[i], outcome.metrics[i]);
-  }
+  report.metrics = named_metrics(parts_.objective, outcome.metrics, outcome.totals);
   report.metrics.emplace_back("grad_norm", outcome.grad_norm);
   report.metrics.emplace_back("learning_rate", learning_rate);
   report.metrics.emplace_back("num_tokens", static_cast<double>(progress_.num_tokens));

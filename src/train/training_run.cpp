@@ -78,8 +78,7 @@ void TrainingRun::open_inputs() {
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   tell_remarks(*model_, log_);
   data_ = open_scanned_data(config_, *model_, world);
-  run_agreed(world,
-             [&] { static_cast<void>(BestMetric(config_.train.metric_for_best_model, objective_.metric_names())); });
+  run_agreed(world, [&] { static_cast<void>(BestMetric(config_.train.metric_for_best_model, objective_.metrics())); });
   planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);
   model_fingerprints_ = model_fingerprints(*model_, world);
   needed_reference_ = needed_reference(config_, *data_, model_fingerprints_, world);

@@ -24,13 +24,14 @@ RESTLESS = {"learning_rate": 0.02, "lr_scheduler_type": "constant", "warmup_step
 
 @pytest.mark.parametrize(("metric", "key", "choose"), [
     ("eval_loss", "eval_loss", min),
-    ("loss", "eval_loss", min),
+    ("loss/sft", "eval_loss/sft", min),
     ("eval_rewards/margins", "eval_rewards/margins", max),
 ])  # fmt: skip
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_best_is_the_step_with_the_best_evaluation(scored_run, metric, key, choose, ranks):
     config = scored_run.config(
         parallel={"data": ranks},
+        objective={"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]},
         train={"metric_for_best_model": metric, "eval_steps": 1, "max_steps": 8},
         checkpoint={"save_steps": 100, "save_total_limit": 1},
         optimizer=RESTLESS,

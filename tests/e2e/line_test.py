@@ -11,6 +11,8 @@ import torch
 from checkpoints import tensor_bytes
 from dpo_loop import pair_logps, read_rows
 from jobs import TIMING, collimate, read_metrics, start, step_metrics, succeed, without_timing
+from model_folders import VOCAB_SIZE
+from pairs import read_pairs, write_preferences
 from transformers import AutoModelForCausalLM
 
 
@@ -133,6 +135,27 @@ def test_stopped_and_resumed_equals_never_stopped(scored_run, tmp_path):
     assert without_timing(step_metrics(tmp_path / "cut")) == without_timing(step_metrics(tmp_path / "whole"))
     last = "checkpoints/step_00000018"
     assert tensor_bytes(tmp_path / "cut" / last) == tensor_bytes(tmp_path / "whole" / last)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_batch_without_weight_changes_no_loss_and_has_no_means(scored_run, model_folder, ranks):
+    pairs = read_pairs(scored_run.train_file)
+    for pair in pairs[1:]:
+        pair.weight = 0.0
+    write_preferences(scored_run.train_file, pairs, model_folder, VOCAB_SIZE)
+    config = scored_run.config(optimizer={"weight_decay": 0.0}, parallel={"data": ranks})
+    succeed("train", config, ranks=ranks)
+    lines = read_metrics(scored_run.output)
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    steps = [line for line in lines if "loss" in line]
+    (weighing,) = [line for line in steps if "logps/chosen" in line]
+    assert len(steps) == 6 and weighing["loss"] > 0
+    for line in steps:
+        if line is not weighing:
+            assert line["loss"] == 0 and line["grad_norm"] == 0
+            assert not any(name.startswith(("rewards/", "logps/")) for name in line)
+    evaluated = json.loads(succeed("evaluate", scored_run.config(data={"eval": [str(scored_run.train_file)]}, parallel={"data": ranks}), ranks=ranks).stdout)
+    assert math.isfinite(evaluated["eval_logps/chosen"])
 
 
 def test_lines_beyond_the_checkpoint_are_moved_aside(scored_run):

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "collimate/objective/objective.hpp"
 #include "collimate/store/checkpoint_saver.hpp"
 
 namespace collimate {
@@ -43,6 +44,11 @@ class Observer {
   /// A checkpoint was committed.
   virtual void on_checkpoint(const SaveReport& /*report*/) {}
 };
+
+/// The metrics of a batch or an evaluation under their names with `prefix` before: `values` in the order of
+/// Objective::metrics(), normalized by `totals`. Means over pairs are left out where all pairs weigh nothing.
+NamedMetrics named_metrics(const Objective& objective, const MetricValues& values, const BatchTotals& totals,
+                           const std::string& prefix = "");
 
 /// The value of a metric, or NaN where there is none of this name.
 double find_metric(const NamedMetrics& metrics, const std::string& name);

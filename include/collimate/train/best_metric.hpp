@@ -9,15 +9,16 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/engine/step_report.hpp"
+#include "collimate/objective/objective.hpp"
 
 namespace collimate {
 
 /// Follows one metric of the evaluations of a run. *Local*; on all ranks the same.
 class BestMetric {
  public:
-  /// `name` as the ecosystem writes it: "eval_loss", or "loss". Less is better where it ends with "loss", else more.
-  /// Throws InputError naming the metrics that an evaluation has, `known` with "eval_" before, when it is none of them.
-  BestMetric(std::string name, std::span<const std::string> known);
+  /// `name` as the ecosystem writes it: "eval_loss", or "loss". Which value is better the metric says. Throws
+  /// InputError naming the metrics that an evaluation has, `known` with "eval_" before, when it is none of them.
+  BestMetric(const std::string& name, std::span<const Metric> known);
 
   /// By how much this evaluation is better than all before it: above 0 where it is, and then it is the best; infinite
   /// for the first. A value that is not finite is never better.
@@ -34,7 +35,7 @@ class BestMetric {
 
  private:
   std::string name_;
-  bool less_is_better_;
+  Better better_ = Better::kLess;
   std::optional<double> best_;
   std::int64_t step_ = 0;
 };

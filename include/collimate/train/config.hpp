@@ -26,7 +26,7 @@ struct TrainConfig {
   double num_train_epochs = 1.0;
   std::int64_t max_steps = -1;                        ///< optimizer steps; -1: as num_train_epochs says
   std::int64_t eval_steps = 500;                      ///< optimizer steps between evaluations
-  std::string metric_for_best_model = "eval_loss";    ///< of an evaluation; less is better where it ends with loss
+  std::string metric_for_best_model = "eval_loss";    ///< of an evaluation; it says itself which value is better
   std::optional<EarlyStoppingConfig> early_stopping;  ///< unset: never
   bool deterministic = true;  ///< the same bits in every run; an operation that cannot is an error
   std::uint64_t seed = 17;    ///< of the order of pairs

@@ -31,7 +31,8 @@ struct StepOrder {
 
 /// What a step did, the same on every rank.
 struct StepOutcome {
-  MetricValues metrics;  // in the order of Objective::metric_names()
+  MetricValues metrics;  // in the order of Objective::metrics()
+  BatchTotals totals;    // what they are normalized by
   double grad_norm = 0;  // before the clip
   double forward_flops = 0;
   std::uint64_t num_stream_tokens = 0;

@@ -30,8 +30,8 @@ const BatchTotals kTotals{.weight = 4.0, .labelled_chosen_tokens = 28.0};
 double log_sigmoid(double z) { return -std::log1p(std::exp(-z)); }
 
 double metric(const Objective& objective, const ObjectiveShare& share, std::string_view name) {
-  for (std::size_t i = 0; i < objective.metric_names().size(); ++i) {
-    if (objective.metric_names()[i] == name) return share.metrics.at(i);
+  for (std::size_t i = 0; i < objective.metrics().size(); ++i) {
+    if (objective.metrics()[i].name == name) return share.metrics.at(i);
   }
   ADD_FAILURE() << "no metric " << name;
   return NAN;
@@ -87,7 +87,8 @@ TEST(ObjectiveTest, sft_is_the_mean_over_the_tokens_of_the_global_batch) {
   pairs.policy_rejected = pairs.reference_chosen = pairs.reference_rejected = at::Tensor();
   const ObjectiveShare share = objective.share(pairs, kTotals);
   EXPECT_DOUBLE_EQ(share.loss.item<double>(), (10.0 + 3 * 20.0) / 28.0);
-  EXPECT_EQ(objective.metric_names(), (std::vector<std::string>{"loss", "logps/chosen"}));
+  ASSERT_EQ(objective.metrics().size(), 2U);
+  EXPECT_EQ(objective.metrics()[1], (Metric{.name = "logps/chosen", .better = Better::kMore}));
 }
 
 TEST(ObjectiveTest, a_mixture_adds_its_weighted_parts) {
@@ -118,6 +119,38 @@ TEST(ObjectiveTest, shares_of_microbatches_add_up_to_the_whole) {
   const MetricValues second = objective.share(part(1), kTotals).metrics;
   for (std::size_t i = 0; i < whole.size(); ++i)
     EXPECT_NEAR(whole[i], first[i] + second[i], 1e-15 * std::abs(whole[i]));
+}
+
+TEST(ObjectiveTest, losses_gradients_and_means_of_pairs_without_weight_are_0) {
+  ObjectiveConfig config;
+  config.loss_type = {LossType::kSigmoid, LossType::kSft};
+  config.loss_weights = {1.0, 0.3};
+  const Objective objective(config);
+  PairBatch pairs = two_pairs();
+  pairs.weight = column({0.0, 0.0});
+  const ObjectiveShare share = objective.share(pairs, BatchTotals{});
+  EXPECT_EQ(share.metrics, MetricValues(objective.metrics().size(), 0.0));
+  share.loss.backward();
+  EXPECT_EQ(pairs.policy_chosen.grad().abs().sum().item<double>(), 0.0);
+  EXPECT_EQ(pairs.policy_rejected.grad().abs().sum().item<double>(), 0.0);
+}
+
+TEST(ObjectiveTest, every_metric_says_which_value_is_better) {
+  ObjectiveConfig config;
+  config.loss_type = {LossType::kSigmoid, LossType::kSft};
+  config.loss_weights = {1.0, 0.3};
+  const auto loss = [](const char* name) {
+    return Metric{.name = name, .better = Better::kLess, .is_pair_mean = false};
+  };
+  EXPECT_EQ(Objective(config).metrics(), (std::vector<Metric>{loss("loss"),
+                                                              loss("loss/sigmoid"),
+                                                              loss("loss/sft"),
+                                                              {.name = "rewards/chosen", .better = Better::kMore},
+                                                              {.name = "rewards/rejected", .better = Better::kLess},
+                                                              {.name = "rewards/margins", .better = Better::kMore},
+                                                              {.name = "rewards/accuracies", .better = Better::kMore},
+                                                              {.name = "logps/chosen", .better = Better::kMore},
+                                                              {.name = "logps/rejected", .better = Better::kLess}}));
 }
 
 TEST(ObjectiveTest, gradient_equals_finite_differences) {

@@ -12,6 +12,7 @@
 namespace collimate {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -23,7 +24,8 @@ class BestMetricTest : public ::testing::Test {
     return {.step = step, .metrics = {{"eval_loss", loss}, {"eval_rewards/margins", loss}}};
   }
 
-  std::vector<std::string> known_{"loss", "rewards/margins"};
+  std::vector<Metric> known_{{.name = "loss", .better = Better::kLess},
+                             {.name = "rewards/margins", .better = Better::kMore}};
 };
 
 TEST_F(BestMetricTest, less_loss_is_better_by_the_difference) {
@@ -41,6 +43,21 @@ TEST_F(BestMetricTest, more_of_another_metric_is_better) {
   EXPECT_EQ(margins.take(report(4, 0.5)), -0.25);
   EXPECT_EQ(margins.take(report(6, 1.0)), 0.25);
   EXPECT_EQ(margins.text(), "eval_rewards/margins 1 after step 6");
+}
+
+// By its name alone, one would take more of it for better.
+TEST_F(BestMetricTest, of_every_loss_less_is_better) {
+  ObjectiveConfig config;
+  config.loss_type = {LossType::kSigmoid, LossType::kSft};
+  config.loss_weights = {1.0, 0.5};
+  const Objective objective(config);
+  for (const char* name : {"eval_loss", "eval_loss/sigmoid", "loss/sft"}) {
+    BestMetric metric(name, objective.metrics());
+    const auto value = [&](double loss) { return EvaluationReport{.step = 1, .metrics = {{metric.name(), loss}}}; };
+    metric.take(value(0.75));
+    EXPECT_EQ(metric.take(value(0.5)), 0.25) << name;
+    EXPECT_EQ(metric.take(value(1.0)), -0.5) << name;
+  }
 }
 
 TEST_F(BestMetricTest, the_smallest_difference_counts) {
@@ -73,7 +90,8 @@ TEST_F(BestMetricTest, goes_on_from_its_state_unless_it_is_of_another_metric) {
 }
 
 TEST_F(BestMetricTest, a_metric_that_no_evaluation_has_is_refused) {
-  EXPECT_THAT([&] { best("bleu"); }, throws<InputError>(HasSubstr("eval_bleu")));
+  EXPECT_THAT([&] { best("bleu"); },
+              throws<InputError>(AllOf(HasSubstr("eval_bleu"), HasSubstr("eval_loss, eval_rewards/margins"))));
 }
 
 }  // namespace
