@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -25,7 +24,7 @@ namespace collimate::app {
 namespace {
 
 void print_data(const char* name, const PreferenceDataset& dataset) {
-  fmt::print("# {}: {} pairs ({} left out by min_confidence), {} tokens, {} of them labelled, longest sequence {}\n",
+  print_answer("# {}: {} pairs ({} left out by min_confidence), {} tokens, {} of them labelled, longest sequence {}\n",
              name, dataset.size(), dataset.num_filtered_pairs(), dataset.num_tokens(), dataset.num_labelled_tokens(),
              dataset.longest_sequence());
 }
@@ -34,8 +33,8 @@ void print_steps(const RunConfig& config, const PreferenceDataset& train) {
   const Sampler sampler(
       {.seed = config.train.seed, .shuffle = config.data.shuffle, .global_batch_size = config.batch.global_batch_size},
       train.source_sizes());
-  fmt::print("# steps: {}, of {} pairs each; {} pairs an epoch\n", num_optimizer_steps(config.train, sampler),
-             config.batch.global_batch_size, sampler.num_pairs_per_epoch());
+  print_answer("# steps: {}, of {} pairs each; {} pairs an epoch\n", num_optimizer_steps(config.train, sampler),
+               config.batch.global_batch_size, sampler.num_pairs_per_epoch());
 }
 
 std::string store_state(const RunConfig& config, const ModelSource& reference, const RunData& data,
@@ -98,8 +97,8 @@ ExitCode run_check(const CheckOptions& options) {
   OutputFolder::inspect(config);
   const LossNeeds needs = loss_needs(config.objective);
 
-  fmt::print("{}", dump_canonical(config));
-  fmt::print("# model: {}, {} parameters\n", model->spec().architecture, num_parameters(model->spec()));
+  print_answer("{}", dump_canonical(config));
+  print_answer("# model: {}, {} parameters\n", model->spec().architecture, num_parameters(model->spec()));
   print_data("data.train", data.train);
   if (data.eval) print_data("data.eval", *data.eval);
   print_steps(config, data.train);
@@ -107,9 +106,8 @@ ExitCode run_check(const CheckOptions& options) {
   if (needs.reference) {
     const auto reference = open_model_source(reference_model(config));
     if (config.reference.path) tell_remarks(*reference, log);
-    fmt::print("# reference store: {}\n", store_state(config, *reference, data, file));
+    print_answer("# reference store: {}\n", store_state(config, *reference, data, file));
   }
-  std::fflush(stdout);
   for (const std::string& warning : find_warnings(config, facts_of(config, data))) log.warn("{}", warning);
   warn_of_lengths(config, model->spec(), data.train, log);
   return ExitCode::kDone;

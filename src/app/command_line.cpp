@@ -1,10 +1,13 @@
 #include "command_line.hpp"
 
+#include <cstdio>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
+#include "collimate/base/log.hpp"
 #include "verbs.hpp"
 
 namespace collimate::app {
@@ -83,7 +86,11 @@ Command parse_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const ExitCode code = app.exit(error) == 0 ? ExitCode::kDone : ExitCode::kBadInput;
+    std::ostringstream answer;
+    std::ostringstream complaint;
+    const ExitCode code = app.exit(error, answer, complaint) == 0 ? ExitCode::kDone : ExitCode::kBadInput;
+    write_printable(stdout, answer.str());
+    write_printable(stderr, complaint.str());
     return [code] { return code; };
   }
   return chosen;

@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <optional>
 
 #include <fmt/format.h>
@@ -6,6 +5,7 @@
 
 #include "checkpoint_choice.hpp"
 #include "collimate/base/activity_log.hpp"
+#include "collimate/base/log.hpp"
 #include "collimate/comm/agreement.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/evaluator.hpp"
@@ -22,7 +22,7 @@ void print_report(const EvaluationReport& report, std::int64_t step) {
   for (const NamedMetrics* metrics : {&report.metrics, &report.timing}) {
     for (const auto& [name, value] : *metrics) json[name] = value;
   }
-  fmt::print("{}\n", json.dump());
+  print_answer("{}\n", json.dump());
 }
 
 }  // namespace

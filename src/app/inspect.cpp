@@ -1,15 +1,12 @@
 #include "collimate/store/inspect.hpp"
 
-#include <cstdio>
-
-#include <fmt/format.h>
-
+#include "collimate/base/log.hpp"
 #include "verbs.hpp"
 
 namespace collimate::app {
 
 ExitCode run_inspect(const InspectOptions& options) {
-  fmt::print("{}", inspect_path(options.path, options.verify ? InspectDepth::kVerify : InspectDepth::kSummary,
+  print_answer("{}", inspect_path(options.path, options.verify ? InspectDepth::kVerify : InspectDepth::kSummary,
                                 options.json ? InspectForm::kJson : InspectForm::kTable));
   return ExitCode::kDone;
 }

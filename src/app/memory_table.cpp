@@ -1,11 +1,11 @@
 #include "memory_table.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <ranges>
 
 #include <fmt/format.h>
 
+#include "collimate/base/log.hpp"
 #include "collimate/engine/memory_check.hpp"
 
 namespace collimate::app {
@@ -30,10 +30,9 @@ void print_memory(const RunConfig& config, const ModelSpec& spec, const MeshShap
   std::vector<RankMemory> ranks = job_memory(config, spec, shape, pack(config, shape));
   const bool is_short = ranks.size() > kMostShown;
   if (is_short) ranks = largest_by_pipeline_rank(ranks, shape);
-  fmt::print("{}memory of tensors by rank{}, in a step with the longest microbatch of the first epoch:\n", prefix,
-             is_short ? ", the largest of each part of the pipeline" : "");
-  for (const RankMemory& rank : ranks) fmt::print("{}rank {}: {}\n", prefix, rank.world_rank, text_of(rank));
-  std::fflush(stdout);
+  print_answer("{}memory of tensors by rank{}, in a step with the longest microbatch of the first epoch:\n", prefix,
+               is_short ? ", the largest of each part of the pipeline" : "");
+  for (const RankMemory& rank : ranks) print_answer("{}rank {}: {}\n", prefix, rank.world_rank, text_of(rank));
   if (!config.runtime.memory_bytes) return;
   const RankMemory& worst = *std::ranges::max_element(ranks, {}, &RankMemory::peak);
   require_fit(worst, *config.runtime.memory_bytes, config, spec, shape, pack);

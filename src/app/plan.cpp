@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "collimate/base/log.hpp"
 #include "collimate/config/load.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/memory_check.hpp"
@@ -52,22 +52,23 @@ StageCosts stage_costs(const ModelSpec& spec, const PipelineLayout& layout) {
 }
 
 void print_layout(const RunConfig& config, const MeshShape& shape, const PipelineLayout& layout) {
-  fmt::print("ranks: {} = data {} x pipeline {} x tensor {}{}\n", shape.num_ranks(), shape.data, shape.pipeline,
-             shape.tensor,
-             shape.tensor > 1 && config.parallel.sequence_parallel ? ", rows of norms and residuals divided too" : "");
+  print_answer(
+      "ranks: {} = data {} x pipeline {} x tensor {}{}\n", shape.num_ranks(), shape.data, shape.pipeline, shape.tensor,
+      shape.tensor > 1 && config.parallel.sequence_parallel ? ", rows of norms and residuals divided too" : "");
   for (const StagePart& stage : layout.stages) {
     const std::int64_t first = stage.layers.begin;
-    fmt::print("stage {} on pipeline rank {}: {}layers {} to {}{}\n", stage.stage_index,
-               layout.rank_of_stage[static_cast<std::size_t>(stage.stage_index)], stage.is_first() ? "embedding, " : "",
-               first, first + stage.layers.length - 1, stage.is_last() ? ", final norm, head" : "");
+    print_answer("stage {} on pipeline rank {}: {}layers {} to {}{}\n", stage.stage_index,
+                 layout.rank_of_stage[static_cast<std::size_t>(stage.stage_index)],
+                 stage.is_first() ? "embedding, " : "", first, first + stage.layers.length - 1,
+                 stage.is_last() ? ", final norm, head" : "");
   }
 }
 
 void print_schedule(const std::string& name, const Schedule& schedule, const Timeline& timeline) {
-  fmt::print("schedule: {}, {} microbatches, bubble {:.1f} % by estimated costs\n", name, schedule.num_microbatches,
-             100 * timeline.bubble);
-  fmt::print("most microbatches kept for the backward pass, by pipeline rank: {}\n",
-             fmt::join(timeline.peak_live_activations, ", "));
+  print_answer("schedule: {}, {} microbatches, bubble {:.1f} % by estimated costs\n", name, schedule.num_microbatches,
+               100 * timeline.bubble);
+  print_answer("most microbatches kept for the backward pass, by pipeline rank: {}\n",
+               fmt::join(timeline.peak_live_activations, ", "));
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ ExitCode run_plan(const PlanOptions& options) {
   print_memory(config, model->spec(), shape, pack, "");  // refuses what does not fit, before anything is written
   if (options.schedule_svg) {
     write_file_atomically(*options.schedule_svg, render_svg(schedule, timeline, name));
-    fmt::print("wrote {}\n", *options.schedule_svg);
+    print_answer("wrote {}\n", *options.schedule_svg);
   }
   return ExitCode::kDone;
 }

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "collimate/base/log.hpp"
+
 namespace collimate {
 
 namespace {
@@ -67,8 +69,8 @@ void Progress::on_checkpoint(const SaveReport& report) {
 
 void Progress::show(const std::string& line, bool keep) {
   const bool rewrite = terminal_ && !keep;
-  fmt::print(stream_, "{}{}{}", terminal_ ? "\r\x1b[K" : "", line, rewrite ? "" : "\n");
-  std::fflush(stream_);
+  if (terminal_) std::fputs("\r\x1b[K", stream_);
+  write_printable(stream_, rewrite ? line : line + "\n");
   line_open_ = rewrite;
   last_plain_line_ = Clock::now();
 }

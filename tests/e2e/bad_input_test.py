@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from jobs import BINARY, collimate, in_private_mount, refuse, step_metrics, succeed
 from model_folders import VOCAB_SIZE, make_llama, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
@@ -198,6 +199,69 @@ def test_label_that_is_no_probability(run, label):
     labels[7] = label
     spoilt(run, label=labels)
     refuse("train", run.config(), says=["train.h5", "pair 7", "label"])
+
+
+# --- what messages quote ---------------------------------------------------------------------------------------------
+
+# Clears the screen, goes back in the line, turns the direction of writing, colours by a control character of C1.
+HOSTILE = "\x1b[2J\r\u202e\u009b31m"
+SHOWN = r"\x1b[2J\x0d\u202e\u009b31m"
+
+
+def is_harmless(text: str) -> bool:
+    return all(character == "\n" or character.isprintable() for character in text)
+
+
+def hostile_tensor(run):
+    file = copy_of_model(run) / "model.safetensors"
+    save_file(load_file(file) | {f"odd {HOSTILE}": torch.zeros(2)}, file)
+    return run.config()
+
+
+def hostile_key(run):
+    return bad_text(run, json.dumps({HOSTILE: 1}))
+
+
+def hostile_value(run):
+    return run.config(model={"path": f"nowhere {HOSTILE}"})
+
+
+def hostile_attribute(run):
+    spoilt(run, format=HOSTILE)
+    return run.config()
+
+
+def hostile_file_name(run):
+    return run.folder / f"absent {HOSTILE}.yaml"
+
+
+@pytest.mark.parametrize("spoil", [hostile_tensor, hostile_key, hostile_value, hostile_attribute, hostile_file_name])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_what_a_message_quotes_cannot_steer_the_terminal(run, spoil, ranks):
+    assert is_harmless(refuse("train", spoil(run), says=SHOWN, ranks=ranks))
+
+
+def test_bytes_that_are_no_utf8_are_written_out(run):
+    refuse("inspect", run.folder / os.fsdecode(b"absent \xff\x9b"), says=r"absent \xff\x9b")
+
+
+def test_an_unknown_option_cannot_steer_the_terminal(run):
+    done = collimate("train", run.config(), f"--what{HOSTILE}")
+    assert done.returncode == 2 and SHOWN in done.stderr and is_harmless(done.stderr), done.stderr
+
+
+def test_inspect_cannot_steer_the_terminal(run):
+    folder = run.folder / f"model {HOSTILE}"
+    shutil.copytree(copy_of_model(run), folder)
+    said = succeed("inspect", folder).stdout
+    assert SHOWN in said and is_harmless(said)
+
+
+def test_check_prints_a_configuration_that_gives_itself_again_whatever_its_texts_are(run):
+    config = run.config(output={"directory": str(run.folder / f"out {HOSTILE}")})
+    said = succeed("check", config).stdout
+    assert SHOWN in said and is_harmless(said)
+    assert succeed("check", bad_text(run, said)).stdout == said.replace(str(config), str(run.folder / "bad.yaml"))
 
 
 # --- output ----------------------------------------------------------------------------------------------------------

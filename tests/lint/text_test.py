@@ -12,6 +12,9 @@ MACHINE_PATH = re.compile(r"(?<![\w.$}~)/-])/(work|root|opt|Users|scratch)/\w")
 HOME_PATH = re.compile(r"(?<![\w.$}~)/-])/home/\w")
 # A test that cannot run fails; what is not there is not announced.
 SKIPPED = re.compile(r"GTEST_SKIP|pytest\.(?:mark\.)?(?:skip|xfail)|importorskip|\bDISABLED_|\bTODO\b|\bFIXME\b|\bXXX\b")
+# base/log.hpp escapes what a message may quote; nothing else writes to a terminal, but for the progress line's own control.
+TERMINAL = re.compile(r"\bfmt::print\b|\bstd::(?:cout|cerr|clog)\b|\b(?:perror|puts|putchar|fputs|fputc|fwrite|f?printf)\(")
+TERMINAL_FILES = {"src/base/log.cpp", "src/engine/progress.cpp"}
 README_PATH = re.compile(r"(?<![\w/.-])((?:launch|tools|configs|docs|bench|tests|cluster|\.ci)/[\w./-]*\w)")
 
 
@@ -43,6 +46,11 @@ def test_nothing_is_skipped_or_left_for_later(texts: list[Path]):
     assert lines_with(SKIPPED, texts) == []
 
 
+def test_all_text_for_the_terminal_goes_through_the_log():
+    sources = [file for file in SourceTree(ROOT).cpp_files if str(file.relative_to(ROOT)) not in TERMINAL_FILES]
+    assert lines_with(TERMINAL, sources) == []
+
+
 def test_readme_is_under_150_lines(readme: str):
     assert readme.count("\n") < 150
 
@@ -67,4 +75,5 @@ def test_continuous_integration_runs_the_readme_command():
 def test_what_is_forbidden_is_found():
     assert HOME_PATH.search("see /home/ann/data") and not HOME_PATH.search("docs/home/ann")
     assert MACHINE_PATH.search("PATH=/opt/mpi/bin") and not MACHINE_PATH.search("out/work/a")
+    assert TERMINAL.search('  std::cerr << "a";') and TERMINAL.search("std::fputs(text") and not TERMINAL.search("snprintf(")
     assert SKIPPED.search("  GTEST_SKIP();") and SKIPPED.search("@pytest.mark.skip") and not SKIPPED.search("skipped")

@@ -1,5 +1,5 @@
 #pragma once
-// Lines for the person at the terminal or the job's log, tagged with the rank when it is not rank 0.
+// Text for the person at the terminal or the job's log. All of it goes out here, escaped: it may quote foreign files.
 
 #include <cstdio>
 #include <string_view>
@@ -9,8 +9,17 @@
 
 namespace collimate {
 
-/// Writes whole lines to one stream. `info` speaks on rank 0 alone; `warn` and `error` on every rank. *Local.* Not
-/// owned: the stream must outlive the log.
+/// Writes `text`, escaped by `printable`, in one write, and flushes. *Local.*
+void write_printable(std::FILE* stream, std::string_view text);
+
+/// A verb's answer, or a part of it, on stdout. *Local.*
+template <class... Args>
+void print_answer(fmt::format_string<Args...> text, Args&&... args) {
+  write_printable(stdout, fmt::format(text, std::forward<Args>(args)...));
+}
+
+/// Writes whole lines to one stream, tagged with the rank when it is not rank 0. `info` speaks on rank 0 alone; `warn`
+/// and `error` on every rank. *Local.* Not owned: the stream must outlive the log.
 class Log {
  public:
   explicit Log(int world_rank = 0, std::FILE* stream = stderr) : world_rank_(world_rank), stream_(stream) {}
