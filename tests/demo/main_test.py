@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from demo.__main__ import STEPS
+from jobs import PATIENCE
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TOOLS)}
@@ -44,7 +45,7 @@ def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path):
     process = subprocess.Popen([*COMMAND, "judge", *files], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     writer = open_when_read(tmp_path / "samples.jsonl")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE)
     os.close(writer)
     assert process.returncode == 130
     assert errors == "demo judge: interrupted, nothing written\n"
@@ -53,7 +54,7 @@ def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path):
 
 def open_when_read(fifo: Path) -> int:
     """The writing end of the pipe: without a reader it cannot be opened."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)

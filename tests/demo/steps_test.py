@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import PATIENCE
 
 STEPS = Path(__file__).resolve().parents[2] / "launch/steps.sh"
 
@@ -95,11 +96,11 @@ def interrupt(work: Path) -> subprocess.CompletedProcess[str]:
     (work / "obstacle").touch()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([work / "line"], cwd=work, text=True, process_group=0, **pipes)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (work / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=PATIENCE)
     (work / "obstacle").unlink()
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 

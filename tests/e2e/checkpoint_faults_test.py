@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import tensor_bytes
-from jobs import BINARY, REPOSITORY, collimate, in_private_mount, refuse, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, REPOSITORY, collimate, in_private_mount, refuse, running, start, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE, make_llama
 from pairs import random_pairs, write_preferences
 
@@ -239,7 +239,7 @@ def test_a_second_run_in_the_same_folder_ends_at_once_and_does_not_disturb_the_f
         time.sleep(0.005)
     message = refuse("train", config, says=[str(saved_run.output), "is being written by process", str(first.pid)])
     assert first.poll() is None, "the first had ended before the second was refused: " + message
-    assert first.wait(60) == 0, first.stderr.read()
+    assert first.wait(PATIENCE) == 0, first.stderr.read()
     assert without_timing(step_metrics(saved_run.output)) == without_timing(step_metrics(tmp_path / "whole"))
     last = "checkpoints/step_00000300"
     assert tensor_bytes(saved_run.output / last) == tensor_bytes(tmp_path / "whole" / last)
@@ -286,7 +286,7 @@ def test_a_rank_that_is_slow_is_waited_for(scored_run):
         time.sleep(0.2)
         os.kill(own[num_stops % 2], signal.SIGCONT)
         num_stops += 1
-    assert job.wait(timeout=60) == 0, job.stderr.read()
+    assert job.wait(PATIENCE) == 0, job.stderr.read()
     assert num_stops > 2
     assert without_timing(step_metrics(slow)) == without_timing(step_metrics(whole))
     for step in range(1, 151):

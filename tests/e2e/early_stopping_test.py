@@ -8,7 +8,7 @@ import time
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import read_metrics, refuse, start, step_metrics, succeed, without_timing
+from jobs import PATIENCE, read_metrics, refuse, start, step_metrics, succeed, without_timing
 
 NUM_STEPS = 24
 # The loss on held-out pairs falls, rises, falls and rises again, by the numbers of this very run.
@@ -125,7 +125,7 @@ def interrupt_after(num_lines, job, folder):
         assert job.poll() in (None, 0), job.stderr.read()
         time.sleep(0.001)
     job.send_signal(signal.SIGINT)
-    code = job.wait(60)
+    code = job.wait(PATIENCE)
     if code == 0:
         return False
     assert code == 130, job.stderr.read()

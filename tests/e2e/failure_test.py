@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 from checkpoints import tensor_bytes
-from jobs import BINARY, collimate, read_metrics, refuse, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, collimate, read_metrics, refuse, running, start, step_metrics, succeed, without_timing
 from pairs import read_pairs
 from safetensors.torch import load_file, save_file
 
@@ -66,14 +66,14 @@ def test_a_killed_rank_ends_the_job_and_the_run_goes_on_from_its_checkpoint(scor
     config = scored_run.config(train={"num_train_epochs": 200}, checkpoint={"save_steps": 5})
     job = start("train", config, ranks=2)
     latest = Path(scored_run.output) / "checkpoints" / "latest"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not latest.exists():
         assert job.poll() is None and time.monotonic() < deadline, job.stderr.read()
         time.sleep(0.05)
     ranks = running(BINARY, config)
     assert len(ranks) == 2
     os.kill(ranks[1], signal.SIGKILL)
-    assert job.wait(30) not in (0, 2)
+    assert job.wait(PATIENCE) not in (0, 2)
     assert not running(BINARY, config)
     done = succeed("train", config, "--set", f"train.max_steps={last_step(scored_run) + 3}")
     assert "resumed from" in done.stderr

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, running, start, step_metrics, succeed, without_timing
 
 NUM_KILLS = 20
 NUM_STEPS = 300
@@ -36,7 +36,7 @@ def kill_somewhere(config, ranks, checkpoints, moments):
     """Kills one rank some steps after the run has gone on; whether it hit one."""
     before = newest(checkpoints)
     job = start("train", config, ranks=ranks)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while job.poll() is None and newest(checkpoints) == before and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(moments.random() * 0.15)  # a step and its save take a few hundredths
@@ -44,7 +44,7 @@ def kill_somewhere(config, ranks, checkpoints, moments):
     hit = job.poll() is None and bool(own)
     if hit:
         os.kill(moments.choice(own), signal.SIGKILL)
-    job.communicate(timeout=60)
+    job.communicate(timeout=PATIENCE)
     return hit
 
 

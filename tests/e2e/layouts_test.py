@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import h5py
 import pytest
 from checkpoints import load_weights
-from jobs import BINARY, TIMING, read_metrics, refuse, running, start, step_metrics, succeed
+from jobs import BINARY, PATIENCE, TIMING, read_metrics, refuse, running, start, step_metrics, succeed
 from model_folders import make_llama
 from safetensors.torch import load_file
 
@@ -128,7 +128,7 @@ def test_ctrl_c_stops_all_ranks_after_a_step_and_the_run_goes_on(exact_run, tmp_
         assert job.poll() is None, job.stderr.read()
         time.sleep(0.01)
     job.send_signal(signal.SIGINT)
-    assert job.wait(60) == 130
+    assert job.wait(PATIENCE) == 130
     assert not running(BINARY, config)
     assert len(step_metrics(cut)) < 18
     succeed("train", config, ranks=4)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from checkpoints import tensor_bytes
 from dpo_loop import pair_logps, read_rows
-from jobs import TIMING, collimate, read_metrics, start, step_metrics, succeed, without_timing
+from jobs import PATIENCE, TIMING, collimate, read_metrics, start, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE
 from pairs import read_pairs, write_preferences
 from transformers import AutoModelForCausalLM
@@ -129,7 +129,7 @@ def test_stopped_and_resumed_equals_never_stopped(scored_run, tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    assert process.wait(PATIENCE) == 130
     assert len(step_metrics(tmp_path / "cut")) < 18
     succeed("train", cut)
     assert without_timing(step_metrics(tmp_path / "cut")) == without_timing(step_metrics(tmp_path / "whole"))

@@ -14,7 +14,7 @@ import numpy
 import pytest
 import torch
 from dpo_loop import token_logps
-from jobs import BINARY, collimate, refuse, running, start, step_metrics, succeed
+from jobs import BINARY, PATIENCE, collimate, refuse, running, start, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import pair_id, random_pairs, rows_of, write_preferences
 from preferences.file_lock import FileLock
@@ -139,14 +139,14 @@ def test_a_job_that_is_killed_at_any_moment_goes_on_where_it_was(wide_run, expec
         config, job = start_scoring(wide_run, ranks)
         # Somewhere between the first new block and, at the latest, the end.
         wanted = num_before + moments.randrange(1, 9)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while job.poll() is None and num_parts(wide_run) < wanted and time.monotonic() < deadline:
             time.sleep(0.001)
         ranks_of_job = running(BINARY, "reference", config)
         if job.poll() is None and ranks_of_job:
             os.kill(moments.choice(ranks_of_job), signal.SIGKILL)
             num_hits += 1
-        job.communicate(timeout=60)
+        job.communicate(timeout=PATIENCE)
         if wide_run.store.exists():  # too late: the next one begins anew
             assert wide_run.store.read_bytes() == expected
             wide_run.store.unlink()
@@ -176,7 +176,7 @@ def test_a_block_that_is_damaged_is_scored_again(wide_run, expected):
     while job.poll() is None and num_parts(wide_run) < 5:
         time.sleep(0.001)
     job.kill()
-    job.communicate(timeout=60)
+    job.communicate(timeout=PATIENCE)
     blocks = sorted(parts_folder(wide_run).glob("block_*.h5"))
     content = bytearray(blocks[0].read_bytes())
     middle = slice(len(content) // 4, 3 * len(content) // 4)  # not only what lies between the data
@@ -194,7 +194,7 @@ def test_blocks_of_other_weights_are_not_taken(wide_run, expected, tmp_path):
     while job.poll() is None and num_parts(wide_run) < 5:
         time.sleep(0.001)
     job.kill()
-    job.communicate(timeout=60)
+    job.communicate(timeout=PATIENCE)
     assert num_parts(wide_run) >= 5
     done = succeed("reference", wide_run.config(reference={"dtype": "float64"}))
     assert "scored already" not in done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, read_metrics, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, read_metrics, running, start, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE
 from pairs import random_pairs, write_preferences
 
@@ -43,7 +43,7 @@ def catches(process: int, number: int) -> bool:
 
 
 def wait_for_ranks(config, ranks: int, job) -> list[int]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while job.poll() is None:
         own = running(BINARY, config)
         if len(own) == ranks and all(catches(process, signal.SIGUSR2) for process in own):
@@ -63,7 +63,7 @@ def stop_somewhere(config, ranks: int, moments: random.Random) -> tuple[int, str
             with contextlib.suppress(ProcessLookupError):  # the first one has ended it meanwhile
                 os.kill(moments.choice(own), moments.choice(STOP_SIGNALS))
             time.sleep(moments.random() * 0.1)
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     return job.returncode, said
 
 
@@ -93,7 +93,7 @@ def test_a_run_that_is_stopped_at_any_moment_loses_nothing(long_run, tmp_path, r
 
 
 def wait_for_line(file: Path, text: str, job) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (file.exists() and text in file.read_text()):
         assert job.poll() is None and time.monotonic() < deadline, job.stderr.read()
         time.sleep(0.002)
@@ -109,7 +109,7 @@ def test_an_evaluation_is_given_up_at_its_next_batch_and_made_when_the_run_goes_
         job = start("train", config)
         wait_for_line(cut / "metrics.jsonl", '"step":4,', job)
         job.send_signal(signal.SIGTERM)
-        _, said = job.communicate(timeout=60)
+        _, said = job.communicate(timeout=PATIENCE)
         assert job.returncode == 75, said
         if "all ranks stop after step 4 of" in said and not any("eval_loss" in line for line in read_metrics(cut)):
             break
@@ -132,12 +132,12 @@ def test_scoring_stops_after_the_block_under_way_and_goes_on(run, ranks, verb):
     run.store.unlink()
     parts = run.store.with_name(run.store.name + ".parts")
     job = start(verb, config, ranks=ranks)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not list(parts.glob("block_*.h5")):
         assert job.poll() is None and time.monotonic() < deadline, job.stderr.read()
         time.sleep(0.002)
     os.kill(running(BINARY, config)[-1], signal.SIGUSR1)  # the other ranks have to be told
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     assert job.returncode == 75, said
     assert "finished are durable; stopped" in said and "SIGUSR1 on rank" in said and "error" not in said
     assert parts.exists() and not run.store.exists()
@@ -153,7 +153,7 @@ def test_the_launcher_hands_signals_on_and_waits_for_the_ranks(long_run, tmp_pat
     wait_for_line(tmp_path / "out/metrics.jsonl", '"step":1,', job)
     job.send_signal(number)
     job.send_signal(number)  # who is impatient does not lose the checkpoint
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     assert job.returncode == code, said
     assert not running(BINARY, config)
     assert "train again to go on" in said
@@ -173,7 +173,7 @@ def test_an_interrupt_beside_another_signal_wins(long_run, tmp_path):
     os.kill(ranks[1], signal.SIGINT)
     for rank in ranks:
         os.kill(rank, signal.SIGCONT)
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     assert job.returncode == 130, said
 
 
@@ -199,7 +199,7 @@ def stop_after_step(config, output: Path, step: int, ranks: int) -> str:
     job = start("train", config, ranks=ranks)
     wait_for_line(output / "metrics.jsonl", f'"step":{step},', job)
     os.kill(running(BINARY, config)[-1], signal.SIGTERM)
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     assert not running(BINARY, config)
     assert job.returncode in (0, 75) and "error" not in said, said
     last = read_metrics(output)[-1]
@@ -235,7 +235,7 @@ def test_a_first_step_that_is_given_up_leaves_a_run_that_can_start(slow_run):
     job = start("train", config)
     wait_for_line(slow_run.output / "run.json", "layout", job)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=PATIENCE)
     assert job.returncode == 75, said
     assert "no step was made" in said and "error" not in said, said
     assert not (slow_run.output / "checkpoints").exists()

@@ -10,12 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import BINARY, REPOSITORY, command_of, environment_of, running, step_metrics, succeed, write_config
+from jobs import BINARY, PATIENCE, REPOSITORY, command_of, environment_of, running, step_metrics, succeed, write_config
 
 PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests/e2e/watchdog_probe"
 LIMIT = 3
-# From the last progress to the end of all processes, on a busy machine.
-DEADLINE = LIMIT + 25
 
 
 def segments_of(processes: list[int]) -> set[str]:
@@ -42,7 +40,7 @@ class Job:
     def end(self, code: int | None) -> str:
         """Waits for its end; what it said. No process is left of it, and nothing of the shared memory that it had."""
         try:
-            error = self.process.communicate(timeout=DEADLINE)[1]
+            error = self.process.communicate(timeout=PATIENCE)[1]
         except subprocess.TimeoutExpired:
             for rank in self.ranks():
                 os.kill(rank, signal.SIGKILL)
@@ -71,7 +69,7 @@ def started(run, ranks: int, **changes) -> Job:
 
 
 def wait_for(job: Job, condition) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert job.process.poll() is None and time.monotonic() < deadline, job.process.stderr.read()
         time.sleep(0.02)
@@ -90,7 +88,7 @@ def check_report(error: str, reason: str, ranks: int) -> None:
 
 def probe(run, what: str, ranks: int) -> Job:
     config = run.config(runtime={"watchdog_seconds": LIMIT})
-    return Job([REPOSITORY / "launch/mpirun", "-n", ranks, "--timeout", 60, PROBE, config, what], PROBE)
+    return Job([REPOSITORY / "launch/mpirun", "-n", ranks, "--timeout", PATIENCE, PROBE, config, what], PROBE)
 
 
 @pytest.fixture
@@ -106,8 +104,8 @@ def test_a_stopped_rank_ends_the_job(trained_run, stopped):
     assert job.segments
     os.kill(job.ranks()[stopped], signal.SIGSTOP)
     error = job.end(1)
-    check_report(error, rf"rank {stopped} \(.*\) has not been heard of for .* in step \d+", 2)
-    assert re.search(rf"rank {stopped} \(.*silent for" if stopped else "rank 0", error), error
+    # Its silence, or that it or all make no progress: what is noticed first is chance.
+    check_report(error, rf"(rank {stopped} \(.*\) (has not been heard of|makes no progress)|every rank waits for others).* in step \d+", 2)
     text = stacks(trained_run.output, 1 - stopped)
     main = text.split("\nthread ")[1]
     assert "collimate::TrainStep::run(" in main and "\n  main (collimate+" in main, text
@@ -137,10 +135,8 @@ def test_a_rank_that_works_at_nothing_is_named_while_others_wait_for_it(run, wha
     succeed("train", run.config(train={"max_steps": 1}))
 
 
-def test_a_job_without_a_fault_ends_at_once_and_silently(run):
-    begin = time.monotonic()
+def test_a_job_without_a_fault_ends_silently(run):
     assert probe(run, "nothing", 3).end(0) == ""
-    assert time.monotonic() - begin < 10
     assert not run.output.exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import processes_of
-from jobs import BINARY, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, step_metrics, succeed, without_timing
 from mini_cluster import MINI, MiniCluster
 
 RANKS = 4
@@ -31,10 +31,10 @@ def test_a_job_in_low_is_preempted_by_one_in_high_and_comes_back(cluster, tmp_pa
     script = tmp_path / "low"
     script.write_text('#!/bin/bash\n[ -n "$SLURM_RESTART_COUNT" ] || { srun sleep 60; sleep 60; }\n')
     low = cluster.submit("--partition=low", "-N4", "--requeue", f"--output={tmp_path}/low.log", script)
-    cluster.wait_for_state(low, "RUNNING", seconds=10)
+    cluster.wait_for_state(low, "RUNNING")
     high = cluster.submit("--partition=high", "-N4", "--output=/dev/null", "--wrap", "true")
-    assert cluster.wait_for_end(high, seconds=30)["JobState"] == "COMPLETED"
-    job = cluster.wait_for_end(low, seconds=40)
+    assert cluster.wait_for_end(high)["JobState"] == "COMPLETED"
+    job = cluster.wait_for_end(low)
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
 
 
@@ -61,7 +61,7 @@ def test_stop_leaves_no_process_and_no_socket_though_jobs_run(folder):
     with MiniCluster(folder, nodes=2) as cluster:
         # It lets go of its parent, its session and its signals.
         job = cluster.submit("-N2", "--output=/dev/null", "--wrap", "trap '' TERM INT; srun setsid bash -c \"trap '' TERM; sleep 100 & wait\"")
-        cluster.wait_for_state(job, "RUNNING", seconds=10)
+        cluster.wait_for_state(job, "RUNNING")
         assert processes_of(folder) and sockets_in(folder)
     assert processes_of(folder) == []
     assert sockets_in(folder) == []
@@ -73,14 +73,14 @@ def test_a_cluster_ends_with_the_process_that_it_was_started_for(folder):
     assert cluster.mini("start", "--nodes=1", f"--until-exit-of={owner.pid}").returncode == 0
     owner.kill()
     owner.wait()
-    cluster.wait_until(lambda: processes_of(folder) == [], "the cluster has ended", seconds=15)
+    cluster.wait_until(lambda: processes_of(folder) == [], "the cluster has ended")
     assert cluster.mini("status").returncode == 1
 
 
 def test_missing_packages_are_named(tmp_path):
     # An empty system: nothing but the interpreter.
     script = f"import runpy, shutil, sys; shutil.which = lambda *a, **k: None; sys.argv = ['mini', 'start', '--folder', '{tmp_path}/c']; runpy.run_path('{MINI}', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, env=os.environ)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=os.environ)
     assert done.returncode == 1
     assert "missing Debian packages: munge slurmctld slurmd slurm-client" in done.stderr
     assert not (tmp_path / "c").exists()

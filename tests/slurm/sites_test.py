@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from jobs import BINARY, REPOSITORY
+from jobs import BINARY, PATIENCE, REPOSITORY
 from model_folders import write_tokenizer
 from pairs import Pair, write_preferences
 from safetensors import safe_open
@@ -84,7 +84,7 @@ def documented(gpus: int, begin: str) -> list[list[str]]:
 def run(command: list[str], site: Path, *more: str) -> subprocess.CompletedProcess:
     programs = {"launch/submit": [REPOSITORY / "launch/submit", f"--program={BINARY}", "--dry-run"], "collimate": [BINARY]}
     line = [str(word) for word in (*programs[command[0]], *command[1:], *more)]
-    return subprocess.run(line, cwd=site, capture_output=True, text=True, timeout=60)
+    return subprocess.run(line, cwd=site, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def submit(gpus: int, site: Path, *more: str) -> subprocess.CompletedProcess:

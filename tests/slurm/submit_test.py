@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import BINARY, REPOSITORY, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, REPOSITORY, step_metrics, succeed, without_timing
 
 SUBMIT = REPOSITORY / "launch/submit"
 ALLOCATION = ("--nodes=4", "--tasks-per-node=1")
@@ -15,7 +15,7 @@ ALLOCATION = ("--nodes=4", "--tasks-per-node=1")
 
 def submit(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
     line = [str(part) for part in (SUBMIT, f"--program={BINARY}", *arguments)]
-    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=60, env=os.environ | environment)
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, env=os.environ | environment)
 
 
 def script_of(*arguments: object, cwd: Path | None = None) -> str:
@@ -142,9 +142,9 @@ class Job:
         assert done.returncode == 0, done.stderr
         self.ids = [line.split()[1] for line in done.stdout.splitlines()]
 
-    def end(self, job: str | None = None, seconds: float = 120) -> str:
+    def end(self, job: str | None = None) -> str:
         """How the job ended: its state and exit code."""
-        record = self.cluster.wait_for_end(job or self.ids[-1], seconds)
+        record = self.cluster.wait_for_end(job or self.ids[-1])
         return f"{record['JobState']} {record['ExitCode'].split(':')[0]}"
 
     @property
@@ -231,7 +231,7 @@ def test_other_ranks_are_heard_when_the_step_fails(cluster, write_run, tmp_path)
 
 def test_a_job_that_is_cancelled_while_it_saves_does_not_come_back(jobs, cluster):
     job = jobs["cancelled"]
-    cluster.wait_until((job.folder / "waits").exists, "the step waits", 60)
+    cluster.wait_until((job.folder / "waits").exists, "the step waits")
     cluster.run("scancel", job.ids[0])
     assert job.end().startswith("CANCELLED")
     time.sleep(2)
@@ -241,7 +241,7 @@ def test_a_job_that_is_cancelled_while_it_saves_does_not_come_back(jobs, cluster
 
 def test_a_job_of_a_chain_that_is_cancelled_leaves_the_rest_to_the_next(jobs, cluster):
     job = jobs["handed on"]
-    cluster.wait_until((job.folder / "waits").exists, "the step waits", 60)
+    cluster.wait_until((job.folder / "waits").exists, "the step waits")
     cluster.run("scancel", job.ids[0])
     assert job.end(job.ids[0]).startswith("CANCELLED")
     assert job.end() == "COMPLETED 0"
@@ -250,7 +250,7 @@ def test_a_job_of_a_chain_that_is_cancelled_leaves_the_rest_to_the_next(jobs, cl
 
 def test_a_job_that_is_preempted_stops_and_comes_back_by_itself(jobs, cluster):
     job = jobs["preempted"]
-    cluster.wait_until((job.folder / "waits").exists, "the step waits", 60)
+    cluster.wait_until((job.folder / "waits").exists, "the step waits")
     node = cluster.job(job.ids[0])["NodeList"]
     high = cluster.submit("--partition=high", f"--nodelist={node}", "--output=/dev/null", "--wrap", "true")
     cluster.wait_for_end(high)
@@ -261,7 +261,7 @@ def test_a_job_that_is_preempted_stops_and_comes_back_by_itself(jobs, cluster):
 
 def test_a_job_that_its_time_limit_ends_after_a_checkpoint_comes_back(jobs):
     job = jobs["timeless"]
-    assert job.end(seconds=150) == "COMPLETED 0"
+    assert job.end() == "COMPLETED 0"
     assert job.num_starts == 2
     assert "the time limit came before the step's end, but there is a newer checkpoint" in job.log()
 

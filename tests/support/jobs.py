@@ -7,6 +7,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ["COLLIMATE_BUILD"]) / "bin" / "collimate"
+# Seconds that anything may take which must end or come about: a machine may be slow and busy. Only what hangs takes them.
+PATIENCE = 300
 TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 
 
@@ -21,12 +23,12 @@ def command_of(*arguments, ranks: int, launcher_options=()) -> list[str]:
     return [str(part) for part in command]
 
 
-def collimate(*arguments, ranks=1, threads=1, cwd=None, timeout=120) -> subprocess.CompletedProcess:
+def collimate(*arguments, ranks=1, threads=1, cwd=None) -> subprocess.CompletedProcess:
     """Runs the command on `ranks` ranks of `threads` threads each; the caller looks at the exit code."""
     return subprocess.run(
-        command_of(*arguments, ranks=ranks, launcher_options=["--timeout", timeout - 10]),
+        command_of(*arguments, ranks=ranks, launcher_options=["--timeout", PATIENCE - 10]),
         cwd=cwd,
-        timeout=timeout,
+        timeout=PATIENCE,
         capture_output=True,
         text=True,
         env=environment_of(threads),
@@ -60,7 +62,7 @@ def refuse(*arguments, says, **options) -> str:
 
 def in_private_mount(script: str) -> subprocess.CompletedProcess:
     """Runs a shell script in its own mount namespace: root is stopped by a read-only or full file system only."""
-    return subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment_of(1))
+    return subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=environment_of(1))
 
 
 def running(program: Path, *words: object) -> list[int]:

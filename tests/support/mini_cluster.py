@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from jobs import REPOSITORY
+from jobs import PATIENCE, REPOSITORY
 
 MINI = REPOSITORY / "cluster/mini"
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"}
@@ -35,12 +35,12 @@ class MiniCluster:
 
     def mini(self, command: str, *options: str) -> subprocess.CompletedProcess:
         line = [sys.executable, MINI, command, "--folder", self.folder, *options]
-        return subprocess.run([str(part) for part in line], capture_output=True, text=True, timeout=60)
+        return subprocess.run([str(part) for part in line], capture_output=True, text=True, timeout=PATIENCE)
 
-    def run(self, *command: object, timeout: float = 60, **options) -> subprocess.CompletedProcess:
+    def run(self, *command: object, **options) -> subprocess.CompletedProcess:
         """A command with this cluster's Slurm; the caller looks at the exit code."""
         env = os.environ | self.variables | options.pop("env", {})
-        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout, env=env, **options)
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=PATIENCE, env=env, **options)
 
     def submit(self, *options: object) -> str:
         done = self.run("sbatch", "--parsable", *options)
@@ -52,15 +52,15 @@ class MiniCluster:
         text = self.run("scontrol", "--oneliner", "show", "job", job).stdout
         return dict(word.split("=", 1) for word in text.split() if "=" in word)
 
-    def wait_until(self, condition, what: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def wait_until(self, condition, what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.run('squeue').stdout}"
+            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}\n{self.run('squeue').stdout}"
             time.sleep(0.1)
 
-    def wait_for_state(self, job: str, *states: str, seconds: float = 60) -> dict[str, str]:
-        self.wait_until(lambda: self.job(job).get("JobState") in states, f"job {job} {' or '.join(states)}", seconds)
+    def wait_for_state(self, job: str, *states: str) -> dict[str, str]:
+        self.wait_until(lambda: self.job(job).get("JobState") in states, f"job {job} {' or '.join(states)}")
         return self.job(job)
 
-    def wait_for_end(self, job: str, seconds: float = 60) -> dict[str, str]:
-        return self.wait_for_state(job, *ENDED, seconds=seconds)
+    def wait_for_end(self, job: str) -> dict[str, str]:
+        return self.wait_for_state(job, *ENDED)

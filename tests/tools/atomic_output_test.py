@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import PATIENCE
 from preferences.file_lock import FileLock
 from program import command, run, text_rows, write_lines
 
@@ -177,8 +178,8 @@ def size_of(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def wait_for(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -211,7 +212,7 @@ def test_a_stopped_run_leaves_all_as_it_was(
 ):
     workers = children(long_run.pid)
     send(long_run.pid, number)
-    stdout, stderr = long_run.communicate(timeout=20)
+    stdout, stderr = long_run.communicate(timeout=PATIENCE)
     assert (long_run.returncode, stdout) == (exit_code, "")
     assert stderr == f"tokenize_preferences.py: stopped by {number.name}, nothing written\n"
     assert (tmp_path / "a.h5").read_text() == "old" and files_of(tmp_path) == {"a.jsonl", "a.h5"}
@@ -224,7 +225,7 @@ def test_a_killed_run_leaves_no_file_that_looks_whole_and_no_process(
     workers = children(long_run.pid)
     assert len(workers) >= 2
     long_run.kill()
-    long_run.communicate(timeout=20)
+    long_run.communicate(timeout=PATIENCE)
     assert (tmp_path / "a.h5").read_text() == "old"
     assert files_of(tmp_path) == {"a.jsonl", "a.h5", ".a.h5.partial", "a.h5.lock"}
     wait_for(lambda: not any(map(is_running, workers)))
@@ -243,7 +244,7 @@ def test_ctrl_c_during_the_start_is_clean(lines: Path, bare: Path, tmp_path: Pat
             wait_for(lambda: catches(process.pid, signal.SIGTERM))
             time.sleep(delay)
             os.killpg(process.pid, signal.SIGINT)
-            _, stderr = process.communicate(timeout=20)
+            _, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode in (0, 130) and "Traceback" not in stderr
         assert ("a.h5" in files_of(tmp_path)) == (process.returncode == 0)
         (tmp_path / "a.h5").unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jobs import PATIENCE
+
 PROGRAM = Path(__file__).resolve().parents[2] / "tools/tokenize_preferences.py"
 WORDS = "the sky is blue and the grass is green what color is the deep sea it answers".split()
 
@@ -20,7 +22,7 @@ def command(model: Path, inputs: Path | list[Path], output: Path, *options: str)
 def run(
     model: Path, inputs: Path | list[Path], output: Path, *options: str, **how: Any
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(model, inputs, output, *options), text=True, capture_output=True, timeout=300, **how)
+    return subprocess.run(command(model, inputs, output, *options), text=True, capture_output=True, timeout=PATIENCE, **how)
 
 
 def write_lines(file: Path, rows: Iterable[dict[str, Any]]) -> Path:
