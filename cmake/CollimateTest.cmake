@@ -1,6 +1,14 @@
 # Registration of tests. Every test has a label (unit, mpi, parity, e2e, slurm, tools, lint) and a time-out. The target unit_tests
 # is all unit test binaries, which are no part of a default build: launch/test makes and runs them once, in the sanitizer build.
 find_package(GTest REQUIRED)
+
+# Seconds for a test, however slow the machine: only what hangs takes them. The tests' own patience (tests/support/jobs.py) is shorter.
+set(collimate_test_timeout 1200)
+
+# Two cores, in halves, as the test presets share them out ("jobs": 5): a test takes two halves for each core that it uses, one that
+# only waits takes one half, and one half more is there for it beside tests that use both cores. Slow tests begin first: none is left alone at the end.
+set(collimate_halves_of_a_core 2)
+set(collimate_slow_cost 1000)
 add_custom_target(unit_tests)
 
 # A test runs for seconds and its kernels are libtorch's: optimizing it would take most of the time of a whole build. The
@@ -22,64 +30,64 @@ if(COLLIMATE_PRECOMPILED_HEADERS)
     <ATen/core/Tensor.h> <ATen/TensorOperators.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <nlohmann/json.hpp>)
 endif()
 
-# collimate_add_unit_test(<name> SOURCES <file>... USES <module>... [LIBTORCH] [TIMEOUT s]): one binary, no MPI_Init.
+# collimate_add_unit_test(<name> SOURCES <file>... USES <module>... [LIBTORCH]): one binary, no MPI_Init.
 function(collimate_add_unit_test name)
-  cmake_parse_arguments(arg "LIBTORCH" "TIMEOUT" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(arg "LIBTORCH" "" "SOURCES;USES" ${ARGN})
   collimate_test_binary(${name} "${arg_SOURCES}" "${arg_USES}" ${arg_LIBTORCH})
   collimate_compile_together(${name})
   target_link_libraries(${name} PRIVATE GTest::gmock_main)
   add_dependencies(unit_tests ${name})
   set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
-  endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OMP_NUM_THREADS=1)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${collimate_test_timeout} PROCESSORS ${collimate_halves_of_a_core}
+    ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()
 
-# collimate_add_mpi_test(<name> SOURCES <file>... USES <module>... RANKS 1 2 4 [TIMEOUT s] [SLOW]): a binary, and one test a
+# collimate_add_mpi_test(<name> SOURCES <file>... USES <module>... RANKS 1 2 4 [SLOW]): a binary, and one test a
 # rank count, named <name>.np<count>.
 function(collimate_add_mpi_test name)
-  cmake_parse_arguments(arg "SLOW" "TIMEOUT" "SOURCES;USES;RANKS" ${ARGN})
+  cmake_parse_arguments(arg "SLOW" "" "SOURCES;USES;RANKS" ${ARGN})
   collimate_test_binary(${name} "${arg_SOURCES};${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp" "${arg_USES};comm" TRUE)
   set(labels mpi)
   if(arg_SLOW)
     list(APPEND labels slow)
   endif()
-  collimate_run_under_mpi(${name} BINARY ${name} RANKS ${arg_RANKS} LABELS ${labels} TIMEOUT ${arg_TIMEOUT})
+  collimate_run_under_mpi(${name} BINARY ${name} RANKS ${arg_RANKS} LABELS ${labels})
 endfunction()
 
-# collimate_run_under_mpi(<name> BINARY <target> RANKS <count>... LABELS <label>... [TIMEOUT s] [ARGUMENTS <argument>...]): the
+# collimate_run_under_mpi(<name> BINARY <target> RANKS <count>... LABELS <label>... [ARGUMENTS <argument>...]): the
 # binary gets the count and fails when it runs with another. mpirun ends before CTest would, so that no rank is orphaned.
 # Those with the label slow are left out by launch/test --quick.
 function(collimate_run_under_mpi name)
-  cmake_parse_arguments(arg "" "BINARY;TIMEOUT" "RANKS;LABELS;ARGUMENTS" ${ARGN})
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
-  endif()
-  math(EXPR launcher_timeout "${arg_TIMEOUT} - 10")
+  cmake_parse_arguments(arg "" "BINARY" "RANKS;LABELS;ARGUMENTS" ${ARGN})
+  math(EXPR launcher_timeout "${collimate_test_timeout} - 10")
   foreach(ranks IN LISTS arg_RANKS)
-    set(processors 2)
+    set(halves 4)
     if(ranks EQUAL 1)
-      set(processors 1)
+      set(halves ${collimate_halves_of_a_core})
     endif()
     add_test(NAME ${name}.np${ranks}
       COMMAND ${PROJECT_SOURCE_DIR}/launch/mpirun -n ${ranks} --timeout ${launcher_timeout}
               $<TARGET_FILE:${arg_BINARY}> --expected-ranks=${ranks} ${arg_ARGUMENTS})
     set_tests_properties(${name}.np${ranks} PROPERTIES
-      LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${processors} ENVIRONMENT OMP_NUM_THREADS=1)
+      LABELS "${arg_LABELS}" TIMEOUT ${collimate_test_timeout} PROCESSORS ${halves} ENVIRONMENT OMP_NUM_THREADS=1)
+    if("slow" IN_LIST arg_LABELS)
+      set_tests_properties(${name}.np${ranks} PROPERTIES COST ${collimate_slow_cost})
+    endif()
   endforeach()
 endfunction()
 
-# collimate_add_python_test(<name> LABEL <label> FILES <file>... [TIMEOUT s] [PROCESSORS n] [SLOW]): pytest of .venv; the
-# tests find the binaries through COLLIMATE_BUILD. SLOW ones are left out by launch/test --quick.
+# collimate_add_python_test(<name> LABEL <label> FILES <file>... [PROCESSORS n | WAITS] [SLOW]): pytest of
+# .venv; the tests find the binaries through COLLIMATE_BUILD. One that uses PROCESSORS cores, 1 if not told, or one that mostly
+# WAITS; SLOW ones are left out by launch/test --quick.
 function(collimate_add_python_test name)
-  cmake_parse_arguments(arg "SLOW" "LABEL;TIMEOUT;PROCESSORS" "FILES" ${ARGN})
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 300)
-  endif()
+  cmake_parse_arguments(arg "SLOW;WAITS" "LABEL;PROCESSORS" "FILES" ${ARGN})
   if(NOT arg_PROCESSORS)
     set(arg_PROCESSORS 1)
+  endif()
+  math(EXPR halves "${collimate_halves_of_a_core} * ${arg_PROCESSORS}")
+  if(arg_WAITS)
+    set(halves 1)
   endif()
   if(arg_SLOW)
     list(APPEND arg_LABEL slow)
@@ -87,8 +95,11 @@ function(collimate_add_python_test name)
   add_test(NAME ${name}
     COMMAND ${PROJECT_SOURCE_DIR}/.venv/bin/python -m pytest -q -p no:cacheprovider ${arg_FILES}
     WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS}
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${collimate_test_timeout} PROCESSORS ${halves}
     ENVIRONMENT "OMP_NUM_THREADS=1;COLLIMATE_BUILD=${PROJECT_BINARY_DIR};PYTHONPATH=${PROJECT_SOURCE_DIR}/tools:${PROJECT_SOURCE_DIR}/tests/support")
+  if(arg_SLOW)
+    set_tests_properties(${name} PROPERTIES COST ${collimate_slow_cost})
+  endif()
 endfunction()
 
 # collimate_test_library(<name> SOURCES <file>... USES <module>... [LIBTORCH]): sources that several tests share, as
