@@ -7,10 +7,10 @@ import time
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, PATIENCE, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, SOAK, running, start, step_metrics, succeed, without_timing
 
-NUM_KILLS = 20
-NUM_STEPS = 300
+NUM_KILLS = 12 * SOAK
+NUM_STEPS = 300 * SOAK
 
 
 @pytest.fixture

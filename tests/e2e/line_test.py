@@ -184,17 +184,16 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("what", KINDS)
-def test_inspect_says_what_it_is(scored_run, what):
+def test_inspect_says_what_it_is(scored_run):
     succeed("train", scored_run.config(train={"max_steps": 2}))
-    kind = KINDS[what]
-    table = succeed("inspect", scored_run.folder / what, "--verify").stdout
-    assert table.startswith(f"{kind} {scored_run.folder / what}\n") and "\n  verified " in table
-    described = json.loads(succeed("inspect", scored_run.folder / what, "--verify", "--json").stdout)
-    assert described["kind"] == kind and described["verified"]
-    if what != "out/metrics.jsonl":
-        assert list(described)[-1] == "fingerprints"
-        assert table.splitlines()[-len(described["fingerprints"]) - 1] == "  fingerprints"
+    for what, kind in KINDS.items():
+        table = succeed("inspect", scored_run.folder / what, "--verify").stdout
+        assert table.startswith(f"{kind} {scored_run.folder / what}\n") and "\n  verified " in table
+        described = json.loads(succeed("inspect", scored_run.folder / what, "--verify", "--json").stdout)
+        assert described["kind"] == kind and described["verified"]
+        if what != "out/metrics.jsonl":
+            assert list(described)[-1] == "fingerprints"
+            assert table.splitlines()[-len(described["fingerprints"]) - 1] == "  fingerprints"
 
 
 def test_a_foreign_file_is_no_riddle(run):

@@ -14,13 +14,13 @@ import numpy
 import pytest
 import torch
 from dpo_loop import token_logps
-from jobs import BINARY, PATIENCE, collimate, refuse, running, start, step_metrics, succeed
+from jobs import BINARY, PATIENCE, SOAK, collimate, refuse, running, start, step_metrics, succeed
 from model_folders import VOCAB_SIZE
 from pairs import pair_id, random_pairs, rows_of, write_preferences
 from preferences.file_lock import FileLock
 from transformers import AutoModelForCausalLM
 
-NUM_KILLS = 10
+NUM_KILLS = 10 * SOAK
 
 
 @pytest.fixture

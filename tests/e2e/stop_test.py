@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from checkpoints import load_checkpoint, tensor_bytes
-from jobs import BINARY, PATIENCE, read_metrics, running, start, step_metrics, succeed, without_timing
+from jobs import BINARY, PATIENCE, SOAK, read_metrics, running, start, step_metrics, succeed, without_timing
 from model_folders import VOCAB_SIZE
 from pairs import random_pairs, write_preferences
 
-NUM_SIGNALS = 15
-NUM_STEPS = 300
+NUM_SIGNALS = 9 * SOAK
+NUM_STEPS = 300 * SOAK
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 

@@ -9,6 +9,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ["COLLIMATE_BUILD"]) / "bin" / "collimate"
 # Seconds that anything may take which must end or come about: a machine may be slow and busy. Only what hangs takes them.
 PATIENCE = 300
+# How many times as often a run is stopped or killed somewhere as in each test run.
+SOAK = int(os.environ.get("COLLIMATE_SOAK", "1"))
 TIMING = {"pairs_per_second", "tokens_per_second", "mfu", "step_seconds", "eval_seconds", "eval_pairs_per_second"}
 
 
