@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Preference text (JSONL, Parquet) -> a preference file of token ids; see --help. Run it with the project's .venv."""
+"""Preference text (JSON, Parquet) -> a preference file of token ids; see --help. Run it with the project's .venv."""
 
 import sys
 
@@ -11,23 +11,23 @@ def main() -> int:
     interrupts.install()
     # After the signal handlers, so that Ctrl-C is clean during these slow imports too.
     from preferences.command_line import parse_command_line
-    from preferences.errors import InputError
+    from preferences.errors import InputError, say
     from preferences.tokenize import tokenize_preferences
     from preferences.worker_pool import WorkerDied
 
     try:
         report = tokenize_preferences(parse_command_line(sys.argv[1:]), interrupts)
-        print(report.text)
+        say(report.text)
         for warning in report.warnings:
-            print(warning, file=sys.stderr)
+            say(warning, sys.stderr)
     except InputError as error:
-        print(error, file=sys.stderr)
+        say(str(error), sys.stderr)
         return 2
     except WorkerDied as error:
-        print(f"tokenize_preferences.py: {error}", file=sys.stderr)
+        say(f"tokenize_preferences.py: {error}", sys.stderr)
         return 1
     except Interrupted as stop:
-        print(f"tokenize_preferences.py: stopped by {stop}, nothing written", file=sys.stderr)
+        say(f"tokenize_preferences.py: stopped by {stop}, nothing written", sys.stderr)
         return stop.exit_code
     return 0
 

@@ -55,6 +55,14 @@ def test_many_lost_rows_are_a_warning_and_more_an_error(lines: Path, bare: Path,
     assert example in done.stderr and not (tmp_path / "b.h5").exists()
 
 
+def test_text_of_files_reaches_the_terminal_escaped(lines: Path, bare: Path, tmp_path: Path):
+    rows = [row | {"id\x1b[31m\u202e": 1} for row in text_rows(20)] + [{"chosen": "a", "rejec\x1b]0;ted\x07": "b"}]
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5")
+    assert done.returncode == 0 and r"nothing reads column id\x1b[31m\u202e: first" in done.stdout, done
+    assert r"(there are: chosen, rejec\x1b]0;ted\x07)" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_a_file_without_any_row_of_use_is_given_up_early(bare: Path, tmp_path: Path):
     lines = write_lines(tmp_path / "a.jsonl", [{"text": "a"}] * 5000)
     done = run(bare, lines, tmp_path / "a.h5")

@@ -22,7 +22,9 @@ def command(model: Path, inputs: Path | list[Path], output: Path, *options: str)
 def run(
     model: Path, inputs: Path | list[Path], output: Path, *options: str, **how: Any
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(model, inputs, output, *options), text=True, capture_output=True, timeout=PATIENCE, **how)
+    return subprocess.run(
+        command(model, inputs, output, *options), text=True, capture_output=True, timeout=PATIENCE, **how
+    )
 
 
 def write_lines(file: Path, rows: Iterable[dict[str, Any]]) -> Path:

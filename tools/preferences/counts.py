@@ -124,4 +124,5 @@ class Counts:
         return ", ".join(f"{reason} {number:,}" for reason, number in self.dropped.most_common())
 
     def _exemplify(self, key: str, place: str, detail: str = "") -> None:
-        self.examples.setdefault(key, f"{place}: {detail}" if detail else place)
+        example = f"{place}: {detail}" if detail else place
+        self.examples.setdefault(key, example.replace("\n", "\\n"))

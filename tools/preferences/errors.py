@@ -1,4 +1,7 @@
-"""What can end a run early, and what its last words are."""
+"""What can end a run early, what its last words are, and how text of files reaches a terminal."""
+
+import sys
+from typing import TextIO
 
 
 class InputError(Exception):
@@ -9,3 +12,13 @@ def shown(value: object, limit: int = 60) -> str:
     """A value as a message shows it: on one line and short."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """What a terminal would obey or hide written out, as `repr` does; lines and tabs stay."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """A message of the program, to standard output or another stream: the one way to a terminal."""
+    print(printable(text), file=stream or sys.stdout)

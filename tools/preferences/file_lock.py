@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from .errors import InputError
+from .errors import InputError, say
 
 _LOCKING_VARIABLE = "HDF5_USE_FILE_LOCKING"
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -145,7 +145,7 @@ class FileLock:
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    say(f"note: {text}", sys.stderr)
 
 
 def _is_named(file: int, path: Path) -> bool:
