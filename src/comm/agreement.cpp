@@ -25,7 +25,9 @@ std::string verdict_of(const std::function<void()>& part) {
 }  // namespace
 
 void run_agreed(Communicator& group, const std::function<void()>& part) {
-  const std::vector<std::string> verdicts = group.all_gather_bytes(verdict_of(part));
+  const std::string own = verdict_of(part);
+  if (group.all_hold(own.empty())) return;
+  const std::vector<std::string> verdicts = group.all_gather_bytes(own);
   for (std::size_t rank = 0; rank < verdicts.size(); ++rank) {
     const std::string& verdict = verdicts[rank];
     if (verdict.empty()) continue;

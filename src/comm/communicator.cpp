@@ -211,6 +211,12 @@ std::vector<std::string> Communicator::all_gather_bytes(const std::string& bytes
   return all;
 }
 
+bool Communicator::all_hold(bool holds) {
+  bool all = holds;
+  run({.operation = CommOperation::kControl, .name = "all_hold"}, [&] { all = do_all_hold(holds); });
+  return all;
+}
+
 void Communicator::barrier() {
   run({.operation = CommOperation::kControl, .name = "barrier"}, [&] { do_barrier(); });
 }

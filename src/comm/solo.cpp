@@ -26,6 +26,7 @@ class SoloCommunicator final : public Communicator {
   WorkHandle do_start_receive(at::Tensor& /*tensor*/, int /*source*/) override { refuse(); }
   void do_broadcast_bytes(std::string& /*bytes*/, int /*root*/) override { refuse(); }
   std::vector<std::string> do_all_gather_bytes(const std::string& /*bytes*/) override { refuse(); }
+  bool do_all_hold(bool /*holds*/) override { refuse(); }
   void do_barrier() override { refuse(); }
 };
 

@@ -82,6 +82,7 @@ class StagedCommunicator final : public Communicator {
   std::vector<std::string> do_all_gather_bytes(const std::string& bytes) override {
     return inner_->all_gather_bytes(bytes);
   }
+  bool do_all_hold(bool holds) override { return inner_->all_hold(holds); }
   void do_barrier() override { inner_->barrier(); }
 
   std::unique_ptr<Communicator> inner_;

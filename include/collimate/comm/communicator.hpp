@@ -63,8 +63,11 @@ class Communicator {
 
   /// *Collective.* Gives every rank the root's bytes.
   void broadcast_bytes(std::string& bytes, int root);
-  /// *Collective.* Every rank's bytes, in rank order, on every rank.
+  /// *Collective.* Every rank's bytes, in rank order, on every rank: one exchange of lengths and one of bytes, which is
+  /// left out where no rank has any.
   std::vector<std::string> all_gather_bytes(const std::string& bytes);
+  /// *Collective.* Whether `holds` is true on every rank.
+  [[nodiscard]] bool all_hold(bool holds);
   /// *Collective.* Returns when every rank has called it.
   void barrier();
 
@@ -95,6 +98,7 @@ class Communicator {
   virtual void do_connect_neighbours() {}
   virtual void do_broadcast_bytes(std::string& bytes, int root) = 0;
   virtual std::vector<std::string> do_all_gather_bytes(const std::string& bytes) = 0;
+  virtual bool do_all_hold(bool holds) = 0;
   virtual void do_barrier() = 0;
 
   /// One operation, as it is checked, counted and traced.

@@ -174,6 +174,13 @@ std::vector<std::string> C10dCommunicator::do_all_gather_bytes(const std::string
   return result;
 }
 
+bool C10dCommunicator::do_all_hold(bool holds) {
+  if (links_.control) return links_.control->all_hold(holds);
+  at::Tensor num_others = at::zeros({1}, at::kLong) + static_cast<std::int64_t>(!holds);
+  do_all_reduce(num_others, ReduceOp::kSum);
+  return num_others.item<std::int64_t>() == 0;
+}
+
 void C10dCommunicator::do_barrier() {
   if (links_.control) return links_.control->barrier();
   call_c10d("barrier", where_, [&] { links_.up->barrier()->wait(); });

@@ -40,6 +40,7 @@ class C10dCommunicator final : public Communicator {
   void do_connect_neighbours() override;
   void do_broadcast_bytes(std::string& bytes, int root) override;
   std::vector<std::string> do_all_gather_bytes(const std::string& bytes) override;
+  bool do_all_hold(bool holds) override;
   void do_barrier() override;
 
   /// Starts an operation and waits for it. There is none on an empty tensor.

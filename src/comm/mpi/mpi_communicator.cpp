@@ -14,6 +14,9 @@ namespace collimate::detail {
 
 namespace {
 
+// Of all ranks' bytes together, in one exchange of all_gather_bytes.
+constexpr std::size_t kGatheredBytes = std::size_t{64} << 20U;
+
 void require_cpu(const at::Tensor& tensor) { check(tensor.is_cpu(), "the mpi backend takes CPU tensors"); }
 
 std::byte* bytes_of(at::Tensor& tensor) {
@@ -60,6 +63,43 @@ void broadcast_pieces(MPI_Comm group, const std::string& name, std::byte* bytes,
   for (std::size_t begin = 0; begin < num_bytes; begin += kPieceBytes) {
     const int count = static_cast<int>(std::min(kPieceBytes, num_bytes - begin));
     require_mpi(MPI_Bcast(bytes + begin, count, MPI_BYTE, root, group), "MPI_Bcast", name);
+  }
+}
+
+std::vector<std::size_t> gather_lengths(const MpiGroup& group, std::size_t own) {
+  static_assert(sizeof(std::size_t) == sizeof(std::uint64_t));
+  std::vector<std::size_t> lengths(static_cast<std::size_t>(group.size));
+  require_mpi(MPI_Allgather(&own, 1, MPI_UINT64_T, lengths.data(), 1, MPI_UINT64_T, group.comm), "MPI_Allgather",
+              group.name);
+  return lengths;
+}
+
+struct Slice {
+  std::size_t begin;
+  std::size_t most_bytes;
+
+  [[nodiscard]] int bytes_of(std::size_t length) const {
+    return static_cast<int>(std::min(length - std::min(begin, length), most_bytes));
+  }
+};
+
+// Adds the slice of every rank's bytes to those of `all`.
+void gather_slices(const MpiGroup& group, const std::string& own, const std::vector<std::size_t>& lengths,
+                   const Slice& slice, std::vector<std::string>& all) {
+  std::vector<int> counts;
+  std::vector<int> places;
+  int total = 0;
+  for (const std::size_t length : lengths) {
+    places.push_back(total);
+    counts.push_back(slice.bytes_of(length));
+    total += counts.back();
+  }
+  std::string together(static_cast<std::size_t>(total), '\0');
+  require_mpi(MPI_Allgatherv(own.data() + std::min(slice.begin, own.size()), slice.bytes_of(own.size()), MPI_BYTE,
+                             together.data(), counts.data(), places.data(), MPI_BYTE, group.comm),
+              "MPI_Allgatherv", group.name);
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    all[rank].append(together, static_cast<std::size_t>(places[rank]), static_cast<std::size_t>(counts[rank]));
   }
 }
 
@@ -142,10 +182,19 @@ void MpiCommunicator::do_broadcast_bytes(std::string& bytes, int root) {
 }
 
 std::vector<std::string> MpiCommunicator::do_all_gather_bytes(const std::string& bytes) {
-  std::vector<std::string> all(static_cast<std::size_t>(size()));
-  all.at(static_cast<std::size_t>(rank())) = bytes;
-  for (int root = 0; root < size(); ++root) do_broadcast_bytes(all.at(static_cast<std::size_t>(root)), root);
+  const MpiGroup group = idle_group();
+  const std::vector<std::size_t> lengths = gather_lengths(group, bytes.size());
+  const std::size_t longest = *std::ranges::max_element(lengths);
+  const std::size_t most = std::max<std::size_t>(1, kGatheredBytes / lengths.size());
+  std::vector<std::string> all(lengths.size());
+  for (std::size_t begin = 0; begin < longest; begin += most) gather_slices(group, bytes, lengths, {begin, most}, all);
   return all;
+}
+
+bool MpiCommunicator::do_all_hold(bool holds) {
+  int all = holds ? 1 : 0;
+  require_mpi(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, idle_group().comm), "MPI_Allreduce", name());
+  return all != 0;
 }
 
 void MpiCommunicator::do_barrier() { require_mpi(MPI_Barrier(idle_group().comm), "MPI_Barrier", name()); }

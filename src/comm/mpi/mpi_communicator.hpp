@@ -37,6 +37,7 @@ class MpiCommunicator final : public Communicator {
   WorkHandle do_start_receive(at::Tensor& tensor, int source) override;
   void do_broadcast_bytes(std::string& bytes, int root) override;
   std::vector<std::string> do_all_gather_bytes(const std::string& bytes) override;
+  bool do_all_hold(bool holds) override;
   void do_barrier() override;
 
   /// The group for an operation that comes now, after all that have been started.

@@ -68,6 +68,14 @@ void nobody_leaves_a_barrier_before_all_have_come(GroupFactory& factory) {
   });
 }
 
+void what_does_not_hold_on_one_rank_does_not_hold(GroupFactory& factory) {
+  on_each_group(factory, [&](Communicator& group) {
+    EXPECT_TRUE(group.all_hold(true));
+    for (int other = 0; other < group.size(); ++other) EXPECT_FALSE(group.all_hold(group.rank() != other));
+    EXPECT_FALSE(group.all_hold(false));
+  });
+}
+
 void a_failure_is_agreed_on(GroupFactory& factory) {
   on_each_group(factory, [&](Communicator& group) {
     EXPECT_EQ(make_agreed(group, [&] { return group.rank() + 1; }), group.rank() + 1);
@@ -85,6 +93,7 @@ std::vector<Case> control_cases() {
           {"bytes_of_different_lengths_are_gathered", bytes_of_different_lengths_are_gathered},
           {"bytes_of_any_root_are_broadcast", bytes_of_any_root_are_broadcast},
           {"nobody_leaves_a_barrier_before_all_have_come", nobody_leaves_a_barrier_before_all_have_come},
+          {"what_does_not_hold_on_one_rank_does_not_hold", what_does_not_hold_on_one_rank_does_not_hold},
           {"a_failure_is_agreed_on", a_failure_is_agreed_on}};
 }
 

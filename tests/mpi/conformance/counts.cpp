@@ -22,6 +22,7 @@ void run_each_operation_once(Communicator& group) {
   std::string text = "text";
   group.broadcast_bytes(text, 0);
   group.all_gather_bytes(text);
+  EXPECT_TRUE(group.all_hold(true));
   group.barrier();
   if (group.size() == 1) return;
   const int next = (group.rank() + 1) % group.size();
@@ -47,7 +48,7 @@ void counts_are_those_of_the_formulas(GroupFactory& factory) {
     EXPECT_EQ(counts.of(CommOperation::kAllGather), once(others * bytes));
     EXPECT_EQ(counts.of(CommOperation::kBroadcast), once(group.rank() == group.size() - 1 ? others * bytes : 0));
     EXPECT_EQ(counts.of(CommOperation::kSend), once(bytes));
-    EXPECT_EQ(counts.of(CommOperation::kControl), (OperationCounts{.num_calls = 3, .sent_bytes = 0}));
+    EXPECT_EQ(counts.of(CommOperation::kControl), (OperationCounts{.num_calls = 4, .sent_bytes = 0}));
     EXPECT_EQ(counts.sent_bytes(), counts.of(CommOperation::kAllReduce).sent_bytes + 2 * others * bytes +
                                        counts.of(CommOperation::kBroadcast).sent_bytes + bytes);
 
