@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "collimate/base/host_name.hpp"
+#include "collimate/base/number_text.hpp"
 #include "collimate/engine/reduce_metrics.hpp"
 
 namespace collimate {
@@ -50,14 +51,26 @@ StopKind JobStop::heard() {
 
 std::optional<JobStop::Request> JobStop::find_request() {
   using Clock = std::chrono::system_clock;
-  const auto text = notices_.find(kRequestKey);
-  if (!text) return std::nullopt;
-  const std::size_t end_of_signal = text->find(' ');
-  const std::size_t end_of_time = text->find(' ', end_of_signal + 1);
-  const std::chrono::nanoseconds since_epoch(std::stoll(text->substr(end_of_signal + 1)));
-  return Request{.signal = std::stoi(text->substr(0, end_of_signal)),
+  const std::string text = notices_.find(kRequestKey).value_or("");
+  const std::size_t end_of_signal = text.find(' ');
+  const std::size_t end_of_time =
+      end_of_signal == std::string::npos ? end_of_signal : text.find(' ', end_of_signal + 1);
+  if (end_of_time == std::string::npos) return std::nullopt;
+  const std::string_view view(text);
+  const auto signal = try_number<int>(view.substr(0, end_of_signal));
+  const auto time = try_number<std::int64_t>(view.substr(end_of_signal + 1, end_of_time - end_of_signal - 1));
+  if (!signal || !time) return std::nullopt;
+  const std::chrono::nanoseconds since_epoch(*time);
+  return Request{.signal = *signal,
                  .at = Clock::time_point(std::chrono::duration_cast<Clock::duration>(since_epoch)),
-                 .place = text->substr(end_of_time + 1)};
+                 .place = text.substr(end_of_time + 1)};
+}
+
+JobStop::Request JobStop::request() {
+  if (const auto heard = find_request()) return *heard;
+  const auto own = signal_.received();
+  if (!own) return {.at = std::chrono::system_clock::now(), .place = "another rank"};
+  return {.signal = own->number, .at = own->at, .place = place_};
 }
 
 std::string JobStop::Request::cause() const { return fmt::format("{} on {}", signal_name(signal), place); }
@@ -66,15 +79,15 @@ double JobStop::Request::seconds_since() const {
   return std::chrono::duration<double>(std::chrono::system_clock::now() - at).count();
 }
 
-std::string JobStop::cause() { return find_request().value().cause(); }
+std::string JobStop::cause() { return request().cause(); }
 
-double JobStop::seconds_since() { return find_request().value().seconds_since(); }
+double JobStop::seconds_since() { return request().seconds_since(); }
 
 std::string JobStop::account() {
-  const Request request = find_request().value();
-  const double seconds = request.seconds_since();
-  std::string text = fmt::format("{:.1f} s after {}", seconds, request.cause());
-  if (stop_kind(request.signal) == StopKind::kPreemption) {
+  const Request first = request();
+  const double seconds = first.seconds_since();
+  std::string text = fmt::format("{:.1f} s after {}", seconds, first.cause());
+  if (stop_kind(first.signal) == StopKind::kPreemption) {
     text += fmt::format(", {:.1f} s of runtime.grace_seconds left", grace_seconds_ - seconds);
   }
   return text;

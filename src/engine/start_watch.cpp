@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <string_view>
@@ -13,6 +12,7 @@
 
 #include "collimate/base/awake_clock.hpp"
 #include "collimate/base/host_name.hpp"
+#include "collimate/base/number_text.hpp"
 #include "collimate/comm/config.hpp"
 
 namespace collimate {
@@ -33,9 +33,8 @@ std::optional<seconds> start_limit(std::span<const std::string> overrides) {
   for (const std::string_view text : overrides) {
     if (!text.starts_with(kKey)) continue;
     const std::string_view value = text.substr(kKey.size());
-    std::int64_t number = 0;
-    const bool is_number = std::from_chars(value.data(), value.data() + value.size(), number).ec == std::errc();
-    if (is_number && number >= 1) limit = number;
+    const auto number = try_number<std::int64_t>(value);
+    if (number && *number >= 1) limit = number;
     if (value == "null") limit.reset();
   }
   return limit ? std::optional(seconds(*limit)) : std::nullopt;

@@ -4,10 +4,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <string>
 
 #include <fmt/format.h>
+
+#include "collimate/base/number_text.hpp"
 
 namespace collimate {
 
@@ -40,8 +43,8 @@ void StepRescue::watch(const std::stop_token& stop) {
   while (!stopped.wait_for(lock, stop, kPause, [] { return false; }) && !stop.stop_requested()) {
     try {
       look();
-    } catch (const Error&) {  // the other ranks cannot be reached: their end is not this thread's to tell
-      return;
+    } catch (const std::exception&) {  // the others cannot be reached now: if that stays so, the watchdog tells of it
+      continue;
     }
   }
 }
@@ -54,9 +57,8 @@ void StepRescue::look() {
   }
   if (!is_asked && ++num_looks_ % kLooksBetweenQuestions != 0) return;
   const auto text = parts_.stop.notices().find(kNumberKey);
-  if (!text) return;
-  const std::int64_t number = std::stoll(*text);
-  if (is_given_up(number)) rescue();
+  const auto number = try_number<std::int64_t>(text.value_or(""));
+  if (number && is_given_up(*number)) rescue();
 }
 
 bool StepRescue::is_hopeless(const WorkGate::View& work) {

@@ -51,7 +51,10 @@ class JobStop {
     [[nodiscard]] std::string cause() const;
     [[nodiscard]] double seconds_since() const;
   };
+  /// The one that was published first; nothing where that cannot be read.
   [[nodiscard]] std::optional<Request> find_request();
+  /// Likewise, or else what is known of it here.
+  [[nodiscard]] Request request();
 
   const StopSignal& signal_;
   Notices& notices_;

@@ -39,6 +39,22 @@ TEST(JobStopTest, the_first_signal_is_told_with_what_is_left_of_the_grace_time) 
   EXPECT_LT(stop.seconds_since(), 30.0);
 }
 
+TEST(JobStopTest, a_request_that_cannot_be_read_stops_nobody) {
+  for (const char* text : {"", " ", "10", "10 17", "x 17 rank 5", "10 x rank 5", "99999999999 17 rank 5",
+                           "10 17x rank 5", "10 99999999999999999999 rank 5"}) {
+    LocalNotices notices;
+    const StopSignal signal;
+    JobStop stop(signal, notices, 2, 60.0);
+    notices.publish("stop", text);
+    EXPECT_EQ(stop.heard(), StopKind::kNone) << text;
+    EXPECT_EQ(stop.cause(), "a signal on another rank") << text;
+    std::raise(SIGTERM);
+    EXPECT_EQ(stop.heard(), StopKind::kPreemption) << text;
+    EXPECT_THAT(stop.cause(), StartsWith("SIGTERM on rank 2 (")) << text;
+    EXPECT_THAT(stop.account(), HasSubstr("left")) << text;
+  }
+}
+
 TEST(JobStopTest, an_interrupt_has_no_grace_time) {
   LocalNotices notices;
   const StopSignal signal;
