@@ -42,9 +42,8 @@ struct Job {
         }) {}
 
   // Collective.
-  void start_channels() {
-    world->set_activity(&activity);
-    store.emplace(*world);
+  void start_channels(const RunConfig& config) {
+    store.emplace(*world, config.runtime.interface);
     failures.emplace(*store, *world, [this](const std::string& message, ExitCode code) {
       log.error("{}", message);
       MpiEnvironment::abort_job(code);
@@ -104,13 +103,14 @@ void end_at_once(const Communicator& world, ExitCode code) {
 ExitCode run_verb(Job& job, const std::function<ExitCode(const Session&)>& verb) {
   note_work(&job.activity, "reading the configuration");
   const RunConfig config = read_config(job.options, *job.world);
-  job.start_watchdog(config);
   note_work(&job.activity, "connecting the ranks");
+  job.start_channels(config);
+  job.start_watchdog(config);
   const MeshShape shape = make_agreed(*job.world, [&] {
     require_device(config.runtime);
     return mesh_shape(config.parallel, job.environment.world_size());
   });
-  const auto tensors = make_group_factory(config.runtime, job.environment);
+  const auto tensors = make_group_factory(config.runtime, job.environment, *job.store);
   ProcessMesh mesh(job.environment, *tensors, shape);
   mesh.for_each_group([&](Communicator& group) { group.set_check_level(config.runtime.check_level); });
   mesh.set_activity(&job.activity);
@@ -123,8 +123,10 @@ ExitCode run_verb(Job& job, const std::function<ExitCode(const Session&)>& verb)
 
 // The other ranks may be waiting in a collective that this one will never enter.
 ExitCode end_job(Job& job, const char* message, ExitCode code) {
-  if (job.world->size() > 1) job.failures->report_and_wait(message, code);
+  const bool is_alone = job.world->size() == 1;
+  if (!is_alone && job.failures) job.failures->report_and_wait(message, code);
   job.log.error("{}", message);
+  if (!is_alone) MpiEnvironment::abort_job(code);
   return code;
 }
 
@@ -132,7 +134,7 @@ ExitCode end_job(Job& job, const char* message, ExitCode code) {
 
 ExitCode run_session(const ConfigOptions& options, const std::function<ExitCode(const Session&)>& verb) {
   Job job(options);
-  job.start_channels();
+  job.world->set_activity(&job.activity);
   try {
     return run_verb(job, verb);
   } catch (const Stopped& stopped) {

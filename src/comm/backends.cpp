@@ -37,13 +37,14 @@ void require_device(const RuntimeConfig& config) {
   if (resolve_backend(config) == BackendType::kNccl) detail::require_gpu();
 }
 
-std::unique_ptr<GroupFactory> make_group_factory(const RuntimeConfig& config, MpiEnvironment& environment) {
+std::unique_ptr<GroupFactory> make_group_factory(const RuntimeConfig& config, MpiEnvironment& environment,
+                                                 JobStore& store) {
   require_device(config);
   switch (resolve_backend(config)) {
     case BackendType::kNccl:
-      return detail::make_nccl_factory(environment);
+      return detail::make_nccl_factory(environment, store);
     case BackendType::kGloo:
-      return detail::make_gloo_factory(environment);
+      return detail::make_gloo_factory(environment, store);
     default:
       return std::make_unique<MpiFactory>(environment);
   }

@@ -7,30 +7,29 @@
 
 #include <fmt/format.h>
 
-#include "c10d/stores.hpp"
 #include "collimate/base/end_process.hpp"
 #include "collimate/base/host_name.hpp"
 #include "collimate/base/log.hpp"
 #include "collimate/comm/agreement.hpp"
+#include "collimate/comm/failure_text.hpp"
+#include "collimate/comm/job_store/key_values.hpp"
 
 namespace collimate {
 
 namespace {
 
-// The first value of this key stays: a failure as "<exit code>\n<message>", or kSuccess at the end of the job.
+// The first value of this key stays: a failure (failure_text.hpp), or kSuccess at the end of the job.
 constexpr const char* kOutcome = "outcome";
 constexpr const char* kSuccess = "success";
-// Rank 0 has read a failure.
-constexpr const char* kHeard = "heard";
-constexpr auto kPatience = std::chrono::seconds(5);
+constexpr auto kTellPatience = std::chrono::seconds(5);
 
 }  // namespace
 
-// Rank 0's thread: sleeps in a read from the store's socket until there is an outcome.
+// Rank 0's thread: sleeps until there is an outcome in the store, which is in its own process.
 class FailureChannel::Listener {
  public:
-  Listener(detail::Store store, OnFailure on_failure)
-      : store_(std::move(store)), on_failure_(std::move(on_failure)), thread_([this] { listen(); }) {}
+  Listener(detail::KeyValues& values, OnFailure on_failure)
+      : values_(values), on_failure_(std::move(on_failure)), thread_([this] { listen(); }) {}
   ~Listener() { thread_.join(); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -45,21 +44,15 @@ class FailureChannel::Listener {
   }
 
   void act_on_outcome() {
-    const std::string outcome = wait_for_outcome();
-    if (outcome == kSuccess) return;
-    const std::size_t end_of_code = outcome.find('\n');
-    const auto code = static_cast<ExitCode>(std::stoi(outcome.substr(0, end_of_code)));
-    store_->set(kHeard, "");
-    on_failure_(outcome.substr(end_of_code + 1), code);
-  }
-
-  std::string wait_for_outcome() {
-    while (!detail::wait_for_key(store_, kOutcome, std::chrono::hours(1))) {
+    while (!values_.wait(kOutcome, std::chrono::hours(1))) {
     }
-    return store_->get_to_str(kOutcome);
+    const std::string outcome = values_.find(kOutcome).value_or("");
+    if (outcome == kSuccess) return;
+    const detail::Failure failure = detail::read_failure(outcome);
+    on_failure_(failure.message, failure.code);
   }
 
-  detail::Store store_;
+  detail::KeyValues& values_;
   OnFailure on_failure_;
   std::thread thread_;
 };
@@ -72,17 +65,17 @@ struct FailureChannel::State {
   OnFailure on_failure;
   int world_rank;
   bool is_alone;
-  detail::Store own;                 // a connection that nothing else waits on
   std::optional<Listener> listener;  // on rank 0
 
-  // Whether rank 0 has heard of a failure, this one or an earlier one. Returns after kPatience.
+  // Whether rank 0 has heard of a failure, this one or an earlier one. Returns after kTellPatience.
   bool tell(const std::string& text, ExitCode code) const {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    const auto deadline = std::chrono::steady_clock::now() + kTellPatience;
     bool is_heard = false;
     try {
-      own->setTimeout(kPatience);
-      own->compareSet(kOutcome, std::string(), fmt::format("{}\n{}", static_cast<int>(code), text));
-      is_heard = detail::wait_for_key(own, kHeard, kPatience);
+      detail::KeyValues& values = job_store.values();
+      const std::string failure = detail::render_failure({.code = code, .message = text});
+      // What is there as a failure, rank 0's listener tells: it is woken with the answer.
+      is_heard = values.compare_set(kOutcome, "", failure, kTellPatience) != kSuccess;
     } catch (const std::exception&) {  // no rank 0 any more
       return false;
     }
@@ -95,15 +88,14 @@ FailureChannel::FailureChannel(JobStore& store, Communicator& world, OnFailure o
     : state_(std::make_unique<State>(store, world, std::move(on_failure))) {
   if (state_->is_alone) return;
   run_agreed(world, [&] {
-    state_->own = store.shared().connect();
-    if (world.rank() == 0) state_->listener.emplace(store.shared().connect(), state_->on_failure);
+    if (world.rank() == 0) state_->listener.emplace(store.values(), state_->on_failure);
   });
 }
 
 FailureChannel::~FailureChannel() {
   if (!state_->listener) return;
   if (std::uncaught_exceptions() == 0) state_->job_store.close();
-  state_->own->compareSet(kOutcome, std::string(), std::string(kSuccess));
+  state_->job_store.values().put_first(kOutcome, kSuccess);
   state_->listener.reset();
 }
 

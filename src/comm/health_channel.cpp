@@ -9,11 +9,11 @@
 
 #include <fmt/format.h>
 
-#include "c10d/c10d_call.hpp"
-#include "c10d/stores.hpp"
 #include "collimate/base/awake_clock.hpp"
 #include "collimate/base/host_name.hpp"
+#include "collimate/base/log.hpp"
 #include "collimate/comm/agreement.hpp"
+#include "collimate/comm/job_store/key_values.hpp"
 #include "heartbeat_board.hpp"
 
 namespace collimate {
@@ -27,6 +27,8 @@ using std::chrono::milliseconds;
 constexpr int kMostListeners = 32;
 // A thread that sleeps and comes this many beats late was stopped.
 constexpr int kLateBeats = 3;
+// For the store to answer one question of the thread that beats, which then asks again.
+constexpr milliseconds kBeatPatience = std::chrono::seconds(10);
 
 std::string beat_key(int world_rank) { return fmt::format("beat.{}", world_rank); }
 std::string notice_key(const std::string& key) { return "notice." + key; }
@@ -36,6 +38,7 @@ std::string notice_key(const std::string& key) { return "notice." + key; }
 struct HealthChannel::State {
   State(JobStore& job_store, Communicator& group, ActivityLog& log, HealthOptions chosen)
       : store(job_store),
+        values(job_store.values()),
         activity(log),
         options(std::move(chosen)),
         world_rank(group.rank()),
@@ -58,32 +61,38 @@ struct HealthChannel::State {
 
   void send_beat() {
     detail::Heartbeat own = own_beat();
-    beats->set(keys[static_cast<std::size_t>(world_rank)], detail::render_heartbeat(own));
+    values.set(keys[static_cast<std::size_t>(world_rank)], detail::render_heartbeat(own), kBeatPatience);
     board.hear(static_cast<std::size_t>(world_rank), std::move(own));
   }
 
   void read_beats() {
     if (!listens) {
-      beats->check({keys.front()});  // an answer, whatever it is
+      values.find(keys.front(), kBeatPatience);  // an answer, whatever it is
     } else {
-      const auto all = beats->multiGet(keys);
-      for (std::size_t rank = 0; rank < all.size(); ++rank) {
-        board.hear(rank, detail::parse_heartbeat({all[rank].begin(), all[rank].end()}));
-      }
+      const auto all = values.find_all(keys, kBeatPatience);
+      for (std::size_t rank = 0; rank < all.size(); ++rank) hear(rank, all[rank].value_or(""));
     }
     board.note_answer();
   }
 
-  // Returns where the store has gone: what is not heard any more is for `look` to judge.
+  // A rank whose heartbeat cannot be read is not heard.
+  void hear(std::size_t rank, const std::string& text) {
+    if (auto beat = detail::try_read_heartbeat(text)) return board.hear(rank, std::move(*beat));
+    if (std::exchange(has_noted_unreadable, true)) return;
+    Log(world_rank)
+        .warn("a heartbeat of rank {} cannot be read and does not count; further ones are not told of", rank);
+  }
+
+  // Where the store does not answer it goes on: what is not heard any more is for `look` to judge.
   void beat(const std::stop_token& stop) {
-    try {
-      while (!sleep(stop, options.beat)) {
+    while (!sleep(stop, options.beat)) {
+      try {
         send_beat();
         read_beats();
         if (options.on_beat) options.on_beat();
+      } catch (const std::exception&) {
+        continue;
       }
-    } catch (const std::exception&) {
-      return;
     }
   }
 
@@ -108,6 +117,7 @@ struct HealthChannel::State {
   }
 
   JobStore& store;
+  detail::KeyValues& values;
   ActivityLog& activity;
   HealthOptions options;
   int world_rank;
@@ -117,8 +127,7 @@ struct HealthChannel::State {
   std::uint64_t num_beats = 0;
   AwakeClock clock;
   detail::HeartbeatBoard board;
-  detail::Store beats;    // a connection of the thread that beats
-  detail::Store notices;  // one of all others
+  bool has_noted_unreadable = false;  // of the thread that beats
   std::mutex mutex;
   std::condition_variable_any ends;
   std::jthread beating;  // last: they end before what they use
@@ -127,11 +136,7 @@ struct HealthChannel::State {
 
 HealthChannel::HealthChannel(JobStore& store, Communicator& world, ActivityLog& activity, HealthOptions options)
     : state_(std::make_unique<State>(store, world, activity, std::move(options))) {
-  run_agreed(world, [&] {
-    state_->beats = store.shared().connect();
-    state_->notices = store.shared().connect();
-    state_->send_beat();
-  });
+  run_agreed(world, [&] { state_->send_beat(); });
   // Now every rank's first heartbeat is there to be read.
   state_->beating = std::jthread([state = state_.get()](const std::stop_token& stop) { state->beat(stop); });
   if (!state_->options.on_look) return;
@@ -149,15 +154,9 @@ HealthChannel::~HealthChannel() {
 }
 
 void HealthChannel::publish(const std::string& key, const std::string& value) {
-  detail::call_c10d("publishing a notice", key,
-                    [&] { return state_->notices->compareSet(notice_key(key), std::string(), value); });
+  state_->values.put_first(notice_key(key), value);
 }
 
-std::optional<std::string> HealthChannel::find(const std::string& key) {
-  return detail::call_c10d("looking for a notice", key, [&]() -> std::optional<std::string> {
-    if (!state_->notices->check({notice_key(key)})) return std::nullopt;
-    return state_->notices->get_to_str(notice_key(key));
-  });
-}
+std::optional<std::string> HealthChannel::find(const std::string& key) { return state_->values.find(notice_key(key)); }
 
 }  // namespace collimate

@@ -8,7 +8,7 @@
 
 #include "collimate/base/awake_clock.hpp"
 #include "collimate/comm/health_channel.hpp"
-#include "heartbeat.hpp"
+#include "collimate/comm/heartbeat.hpp"
 
 namespace collimate::detail {
 

@@ -348,3 +348,9 @@ def test_messages_come_once_from_many_ranks(run):
     assert message.count("objective.beta") == 1
 
 
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_network_interface_that_is_not_there(run, ranks):
+    says = ["runtime.interface: no0: ", "has no such network interface", "lo (127.0.0.1)"]
+    refuse("train", run.config(runtime={"interface": "no0"}), ranks=ranks, says=says)

@@ -1,8 +1,11 @@
 """A failed rank ends the job, with one message and its exit code, whatever the other ranks wait for."""
 
 import os
+import random
 import socket
+import struct
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +13,10 @@ import pytest
 from jobs import PATIENCE, REPOSITORY, running
 
 PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests/mpi/failure_probe"
+# Of c10d's TCPStore, whose port this is not: what its clients say first, and their words for set, delete and list.
+TCP_STORE_HELLO = struct.pack("<BI", 0, 0x3C85F7CE)
+TCP_STORE_SET, TCP_STORE_DELETE, TCP_STORE_LIST = 1, 8, 17
+KEYS = ["outcome", "closed.1", "left.1", "all closed", "beat.0", "beat.1", "notice.stop"]
 WORDS = {1: "loss of step 7 is not finite", 2: "train.h5: pair 3 is broken"}
 
 
@@ -67,3 +74,78 @@ def test_a_job_without_a_failure_ends_silently(ranks: int):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert running(PROBE) == []
+
+
+def open_files(process: int) -> list[str]:
+    try:
+        return [os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir()]
+    except OSError:
+        return []  # it has ended, or closed one, meanwhile
+
+
+def loopback_ports(program: Path) -> list[int]:
+    """Where processes of `program` listen for this machine alone: the store of a job."""
+    sockets = {name for process in running(program) for name in open_files(process)}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [line for line in lines if line[3] == "0A" and line[1].startswith("0100007F:")]
+    return [int(line[1].split(":")[1], 16) for line in listening if f"socket:[{line[9]}]" in sockets]
+
+
+def stranger_words(dice: random.Random) -> bytes:
+    """Nothing, anything, or what a client of c10d's TCPStore says that means the job harm."""
+    if dice.random() < 0.2:
+        return b""
+    if dice.random() < 0.5:
+        return dice.randbytes(dice.randrange(500))
+    words = TCP_STORE_HELLO
+    for key in KEYS:
+        name = struct.pack("<Q", len(key)) + key.encode()
+        value = dice.choice([b"0\nall is well", b"1\nall is lost", b"success", b"99", b"\n"])
+        words += struct.pack("<B", TCP_STORE_SET) + name + struct.pack("<Q", len(value)) + value
+        words += struct.pack("<B", TCP_STORE_DELETE) + name
+    return words + struct.pack("<B", TCP_STORE_LIST)
+
+
+class Strangers(threading.Thread):
+    """They come to the job's store while `job` runs; every tenth stays and says no more."""
+
+    def __init__(self, job: subprocess.Popen):
+        super().__init__()
+        self.job = job
+        self.visits = 0
+
+    def run(self):
+        dice = random.Random(3)
+        staying = []
+        while self.job.poll() is None:
+            for port in loopback_ports(PROBE):
+                for _ in range(20):
+                    staying += self.visit(port, dice)
+
+    def visit(self, port: int, dice: random.Random) -> list[socket.socket]:
+        try:
+            visitor = socket.create_connection(("127.0.0.1", port), timeout=1)
+            visitor.sendall(stranger_words(dice))
+        except OSError:  # closed meanwhile, or the job is over
+            return []
+        self.visits += 1
+        if self.visits % 10 == 0:
+            return [visitor]
+        visitor.close()
+        return []
+
+
+@pytest.mark.parametrize(("who", "code"), [("none", 0), (0, 1), (2, 2)])
+def test_strangers_at_the_store_change_neither_outcome_nor_exit_code(who: str | int, code: int):
+    command = [REPOSITORY / "launch/mpirun", "-n", 3, "--timeout", PATIENCE, PROBE, who, "visited", code]
+    job = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    strangers = Strangers(job)
+    strangers.start()
+    stderr = job.communicate(timeout=PATIENCE + 10)[1]
+    strangers.join()
+    assert strangers.visits > 200
+    assert job.returncode == code, stderr
+    warnings = [line for line in stderr.splitlines() if "warning:" in line]
+    assert len(warnings) == 1 and "127.0.0.1" in warnings[0] and "did not show that it belongs to the job" in warnings[0]
+    errors = [line for line in stderr.splitlines() if "error:" in line]
+    assert errors == ([] if code == 0 else [f"collimate: error: rank {who} ({socket.gethostname()}): {WORDS[code]}"])

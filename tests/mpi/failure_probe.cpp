@@ -1,6 +1,7 @@
 // A job that fails as its arguments say: `failure_probe WHO WHEN CODE`. The rank WHO (`all`: every rank; `none`: no
-// rank) fails `now`, while the others wait in a barrier for ever; `late`, when the others are done; or `unaided`: as
-// now, but rank 0 only prints and does not end the job. failure_channel_test.py runs it.
+// rank) fails `now`, while the others wait in a barrier for ever; `late`, when the others are done; `visited`: as now,
+// but after 3 s, in which strangers can come; or `unaided`: as now, but rank 0 only prints and does not end the job.
+// failure_channel_test.py runs it.
 
 #include <chrono>
 #include <string>
@@ -23,6 +24,7 @@ struct Plan {
 
 void run(Communicator& world, const Plan& plan) {
   const bool fails = plan.who == "all" || plan.who == std::to_string(world.rank());
+  if (plan.when == "visited") std::this_thread::sleep_for(std::chrono::seconds(3));
   if (fails && plan.when == "late") std::this_thread::sleep_for(std::chrono::seconds(1));
   if (fails && plan.code == static_cast<int>(ExitCode::kBadInput)) throw InputError("train.h5: pair 3 is broken");
   if (fails) throw Error("loss of step 7 is not finite");

@@ -8,6 +8,7 @@
 
 namespace collimate {
 
+class JobStore;
 class MpiEnvironment;
 
 /// *Local.* The backend that `runtime` asks for: `auto` is mpi on a CPU and nccl on a GPU. The two must fit.
@@ -18,7 +19,8 @@ BackendType resolve_backend(const RuntimeConfig& config);
 void require_device(const RuntimeConfig& config);
 
 /// *Collective.* The groups of the configured backend; as require_device. With `nccl`, makes this rank's GPU the
-/// current one. `environment` must outlive the factory.
-std::unique_ptr<GroupFactory> make_group_factory(const RuntimeConfig& config, MpiEnvironment& environment);
+/// current one. `environment` and `store` must outlive the factory.
+std::unique_ptr<GroupFactory> make_group_factory(const RuntimeConfig& config, MpiEnvironment& environment,
+                                                 JobStore& store);
 
 }  // namespace collimate

@@ -34,6 +34,9 @@ constexpr bool fits(BackendType backend, DeviceType device) {
 struct RuntimeConfig {
   DeviceType device = DeviceType::kCpu;
   BackendType backend = BackendType::kAuto;  ///< auto: mpi on a CPU, nccl on a GPU
+  /// network interface of the job's store, and of its tensors with `gloo`; unset (auto): the loopback where all ranks
+  /// are on one machine, else that of a host's own name
+  std::optional<std::string> interface;
   /// after which a job without progress, or a rank that is not heard of, ends it with a report; unset: never
   std::optional<std::int64_t> watchdog_seconds = 600;
   double grace_seconds = 60;                     ///< from a scheduler's signal until it ends the job by force
@@ -49,6 +52,7 @@ struct RuntimeConfig {
     return std::tuple{
         field("device", &RuntimeConfig::device, Role::kLayout),
         field("backend", &RuntimeConfig::backend, Role::kLayout),
+        field("interface", &RuntimeConfig::interface, Role::kOperational).unset_as("auto"),
         field("watchdog_seconds", &RuntimeConfig::watchdog_seconds, Role::kOperational, at_least(1)),
         field("grace_seconds", &RuntimeConfig::grace_seconds, Role::kOperational, above(0)),
         field("check_level", &RuntimeConfig::check_level, Role::kOperational),

@@ -4,13 +4,10 @@
 
 namespace collimate::detail {
 
-C10dFactoryOptions options_over(MpiEnvironment& environment) {
-  auto shared_store = std::make_unique<SharedStore>(*environment.make_world_group());
-  Store store = shared_store->store();
+C10dFactoryOptions options_over(MpiEnvironment& environment, JobStore& store) {
   return {.world_rank = environment.world_rank(),
           .world_size = environment.world_size(),
-          .store = std::move(store),
-          .shared_store = std::move(shared_store),
+          .store = with_prefix("tensors", make_job_store(store.values())),
           .control = &environment};
 }
 

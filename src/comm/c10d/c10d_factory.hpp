@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "c10d_communicator.hpp"
+#include "collimate/comm/job_store.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 #include "stores.hpp"
 
@@ -16,16 +17,14 @@ struct C10dFactoryOptions {
   int world_rank = 0;
   int world_size = 1;
   Store store;
-  std::unique_ptr<SharedStore> shared_store;  ///< what `store` belongs to, if to anything
   at::Device device = at::kCPU;
   BackendMaker make_backend;
   bool has_two_directions = false;  ///< each group gets a second backend, for messages to lower ranks
   GroupFactory* control = nullptr;  ///< makes the groups that carry bytes; not owned. Null: the backend does
 };
 
-/// *Collective.* What any backend has over processes: a store whose address goes over MPI, and MPI for bytes.
-/// `environment` must outlive the factory.
-C10dFactoryOptions options_over(MpiEnvironment& environment);
+/// *Local.* What any backend has over processes: the job's store, and MPI for bytes. Both must outlive the factory.
+C10dFactoryOptions options_over(MpiEnvironment& environment, JobStore& store);
 
 class C10dFactory final : public GroupFactory {
  public:

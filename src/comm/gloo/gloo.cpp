@@ -3,6 +3,7 @@
 #include "gloo.hpp"
 
 #include <chrono>
+#include <string>
 
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -16,7 +17,7 @@ namespace detail {
 namespace {
 
 struct GlooOptions {
-  bool is_on_one_machine = true;
+  std::string address = "127.0.0.1";  ///< this rank's, on the network that the tensors go over
   std::chrono::milliseconds timeout = std::chrono::minutes(30);  ///< of one operation
 };
 
@@ -24,8 +25,7 @@ BackendMaker gloo_backend_maker(const GlooOptions& options) {
   return [=](const Store& store, int rank, int size) -> C10dBackend {
     using Gloo = c10d::ProcessGroupGloo;
     auto gloo_options = Gloo::Options::create(options.timeout);
-    gloo_options->devices = {options.is_on_one_machine ? Gloo::createDeviceForHostname("127.0.0.1")
-                                                       : Gloo::createDefaultDevice()};
+    gloo_options->devices = {Gloo::createDeviceForHostname(options.address)};
     gloo_options->threads = 1;  // a communicator runs one operation at a time
     auto gloo = c10::make_intrusive<Gloo>(store, rank, size, gloo_options);
     // A rank that is connected may end its group at once; the others must be connected by then.
@@ -36,9 +36,9 @@ BackendMaker gloo_backend_maker(const GlooOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<GroupFactory> make_gloo_factory(MpiEnvironment& environment) {
-  C10dFactoryOptions options = options_over(environment);
-  options.make_backend = gloo_backend_maker({.is_on_one_machine = options.shared_store->is_on_one_machine()});
+std::unique_ptr<GroupFactory> make_gloo_factory(MpiEnvironment& environment, JobStore& store) {
+  C10dFactoryOptions options = options_over(environment, store);
+  options.make_backend = gloo_backend_maker({.address = store.own_address()});
   return std::make_unique<C10dFactory>(std::move(options));
 }
 

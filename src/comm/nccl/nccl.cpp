@@ -95,9 +95,9 @@ void require_gpu() {
   }
 }
 
-std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& environment) {
+std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& environment, JobStore& store) {
   const c10::DeviceIndex device = take_gpu(environment);
-  C10dFactoryOptions options = options_over(environment);
+  C10dFactoryOptions options = options_over(environment, store);
   options.device = at::Device(at::kCUDA, device);
   options.make_backend = make_backend;
   options.has_two_directions = true;

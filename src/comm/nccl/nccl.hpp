@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "collimate/comm/job_store.hpp"
 #include "collimate/comm/mpi/mpi_environment.hpp"
 
 namespace collimate::detail {
@@ -12,7 +13,8 @@ namespace collimate::detail {
 void require_gpu();
 
 /// *Collective.* Each rank of a machine gets a GPU of its own, in rank order, and makes it the current one. Throws
-/// InputError, agreed on, when there are too few. `environment` must outlive the factory.
-std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& environment);
+/// InputError, agreed on, when there are too few. `environment` and `store` must outlive the
+/// factory.
+std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& environment, JobStore& store);
 
 }  // namespace collimate::detail

@@ -8,7 +8,7 @@ void require_gpu() {
       "runtime.device: cpu, or build it against a CUDA build of libtorch (launch/setup --libtorch FOLDER)");
 }
 
-std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& /*environment*/) {
+std::unique_ptr<GroupFactory> make_nccl_factory(MpiEnvironment& /*environment*/, JobStore& /*store*/) {
   require_gpu();
   return nullptr;
 }

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "collimate/comm/job_store/key_values.hpp"
 #include "support/thread_world.hpp"
 
 namespace collimate {
@@ -138,6 +139,28 @@ TEST_P(HealthChannelTest, the_thread_that_beats_may_find_and_publish) {
     EXPECT_TRUE(is_heard);
     EXPECT_EQ(channel.find("answer"), "yes");
     self = nullptr;
+    world->barrier();
+  });
+}
+
+TEST_P(HealthChannelTest, heartbeats_that_cannot_be_read_do_not_silence_a_rank) {
+  run_as_threads(GetParam(), [&](GroupFactory& factory) {
+    const auto world = factory.make_world_group();
+    ActivityLog activity;
+    View view;
+    JobStore store(*world);
+    HealthChannel channel(store, *world, activity,
+                          {.beat = milliseconds(20), .on_look = [&](const JobHealth& health) { view.put(health); }});
+    for (int i = 0; i < 1000; ++i) {
+      const int rank = i % world->size();
+      store.values().set("beat." + std::to_string(rank), std::string(static_cast<std::size_t>(i % 7), '\n') + "x");
+    }
+    world->barrier();
+    activity.note("the work after", ActivityKind::kWork);
+    EXPECT_TRUE(view.shows([](const JobHealth& health) {
+      return std::ranges::all_of(health.ranks,
+                                 [](const RankHealth& one) { return one.activity.work == "the work after"; });
+    }));
     world->barrier();
   });
 }

@@ -106,6 +106,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"checkpoint.buffer_bytes", "1000"},
     {"runtime.device", "cpu"},
     {"runtime.backend", "mpi"},
+    {"runtime.interface", "ib0"},
     {"runtime.watchdog_seconds", "null"},
     {"runtime.grace_seconds", "30"},
     {"runtime.check_level", "full"},
@@ -176,8 +177,8 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                   "reference.placement", "reference.block_pairs", "reference.microbatch_tokens", "reference.per_token",
                   "data.train.0.path", "data.eval.0.path", "train.deterministic", "checkpoint.save_steps",
                   "checkpoint.save_total_limit", "checkpoint.keep_every", "checkpoint.asynchronous",
-                  "checkpoint.buffer_bytes", "runtime.watchdog_seconds", "runtime.grace_seconds", "runtime.check_level",
-                  "runtime.trace", "runtime.memory_bytes", "output.directory"));
+                  "checkpoint.buffer_bytes", "runtime.interface", "runtime.watchdog_seconds", "runtime.grace_seconds",
+                  "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

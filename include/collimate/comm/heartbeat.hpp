@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "collimate/base/activity_log.hpp"
@@ -24,7 +25,7 @@ struct Heartbeat {
 /// Texts without line ends, as ActivityLog gives them. *Local.*
 std::string render_heartbeat(const Heartbeat& beat);
 
-/// Throws Error on what render_heartbeat does not give. *Local.*
-Heartbeat parse_heartbeat(const std::string& text);
+/// Nothing for what render_heartbeat does not give. *Local.*
+std::optional<Heartbeat> try_read_heartbeat(std::string_view text);
 
 }  // namespace collimate::detail
