@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/safetensors.hpp"
 
 namespace collimate {
@@ -101,6 +102,9 @@ Entry parse_entry(const std::string& path, const std::string& name, const nlohma
 }
 
 std::map<std::string, std::string> parse_metadata(const std::string& path, const nlohmann::json& object) {
+  if (!object.is_object()) {
+    throw InputError(fmt::format("{}: __metadata__ is {}; an object is expected", path, object.dump()));
+  }
   std::map<std::string, std::string> metadata;
   for (const auto& [key, value] : object.items()) {
     if (!value.is_string()) {

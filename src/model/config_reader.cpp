@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "collimate/base/json.hpp"
+
 namespace collimate::detail {
 
 const nlohmann::json* ConfigReader::find(std::string_view key) const {
@@ -11,21 +13,18 @@ const nlohmann::json* ConfigReader::find(std::string_view key) const {
   return place == object_.end() || place->is_null() ? nullptr : &*place;
 }
 
-std::int64_t ConfigReader::integer(std::string_view key, std::int64_t fallback, std::int64_t least) {
+std::int64_t ConfigReader::integer(std::string_view key, std::int64_t fallback, IntegerRange range) {
   const nlohmann::json* value = find(key);
   if (value == nullptr) return fallback;
-  constexpr std::int64_t kMost = 2147483647;  // Keeps the product of any two sizes inside 64 bits.
-  if (value->is_number_integer()) {
-    const auto number = value->get<std::int64_t>();
-    if (number >= least && number <= kMost) return number;
-  }
-  problem(key, fmt::format("must be an integer from {} to {}", least, kMost));
+  const auto number = find_whole_number(*value);
+  if (number && *number >= range.least && *number <= range.most) return *number;
+  problem(key, fmt::format("must be an integer from {} to {}", range.least, range.most));
   return fallback;
 }
 
-std::int64_t ConfigReader::required_integer(std::string_view key) {
+std::int64_t ConfigReader::required_integer(std::string_view key, IntegerRange range) {
   if (!has(key)) missing(key, "a positive integer");
-  return integer(key, 1);
+  return integer(key, 1, range);
 }
 
 double ConfigReader::positive(std::string_view key, double fallback) {

@@ -11,6 +11,12 @@
 
 namespace collimate::detail {
 
+/// What an integer may be. The greatest keeps the product of any two sizes inside 64 bits.
+struct IntegerRange {
+  std::int64_t least = 1;
+  std::int64_t most = 2147483647;
+};
+
 /// Reads keys of an object; a null value counts as missing, as in transformers. Problems go to a list that outlives it.
 class ConfigReader {
  public:
@@ -21,9 +27,9 @@ class ConfigReader {
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
   [[nodiscard]] const nlohmann::json* find(std::string_view key) const;
 
-  /// The value, `fallback` when it is missing, or `fallback` and a problem when it is not an integer >= `least`.
-  std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t least = 1);
-  std::int64_t required_integer(std::string_view key);
+  /// The value, `fallback` when it is missing, or `fallback` and a problem when it is not an integer in `range`.
+  std::int64_t integer(std::string_view key, std::int64_t fallback, IntegerRange range = {});
+  std::int64_t required_integer(std::string_view key, IntegerRange range = {});
   /// The same for a finite number > 0.
   double positive(std::string_view key, double fallback);
   double required_positive(std::string_view key);

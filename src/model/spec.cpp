@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/model/family.hpp"
 #include "config_reader.hpp"
 #include "rope_config.hpp"
@@ -19,17 +20,17 @@ namespace {
 using detail::ConfigReader;
 using nlohmann::json;
 
+/// Each layer has tensors that are listed by name before any weight file is looked at.
+constexpr std::int64_t kMostLayers = 10'000;
+/// Their bytes, and whatever is computed from them, stay inside 63 bits.
+constexpr double kMostParameters = 0x1p50;
+
 [[noreturn]] void refuse(const std::string& file, const std::vector<std::string>& problems) {
   throw InputError(fmt::format("{}: {}", file, fmt::join(problems, fmt::format("\n{}: ", file))));
 }
 
 json parse_object(std::string_view text, const std::string& file) {
-  json config;
-  try {
-    config = json::parse(text);
-  } catch (const json::parse_error& error) {
-    refuse(file, {fmt::format("byte {}: not valid JSON", error.byte)});
-  }
+  json config = parse_json(text, file);
   if (!config.is_object()) refuse(file, {"must hold one JSON object"});
   return config;
 }
@@ -74,7 +75,7 @@ void read_sizes(ConfigReader& reader, const Family& family, ModelSpec& spec) {
   spec.vocab_size = reader.required_integer("vocab_size");
   spec.hidden_size = reader.required_integer("hidden_size");
   spec.intermediate_size = reader.required_integer("intermediate_size");
-  spec.num_layers = reader.required_integer("num_hidden_layers");
+  spec.num_layers = reader.required_integer("num_hidden_layers", {.most = kMostLayers});
   spec.num_heads = reader.required_integer("num_attention_heads");
   spec.max_position_embeddings = reader.integer("max_position_embeddings", family.default_max_position_embeddings);
   spec.rms_norm_eps = reader.positive("rms_norm_eps", spec.rms_norm_eps);
@@ -128,8 +129,9 @@ void read_window_rule(ConfigReader& reader, const Family& family, ModelSpec& spe
   const bool used = family.window_rule == WindowRule::kEveryLayer ||
                     (family.window_rule == WindowRule::kByLayer && reader.boolean("use_sliding_window", false));
   if (used && !is_null) spec.sliding_window = reader.integer("sliding_window", kDefaultWindow);
-  const std::int64_t first_windowed =
-      family.window_rule == WindowRule::kByLayer ? reader.integer("max_window_layers", kDefaultMaxWindowLayers, 0) : 0;
+  const std::int64_t first_windowed = family.window_rule == WindowRule::kByLayer
+                                          ? reader.integer("max_window_layers", kDefaultMaxWindowLayers, {.least = 0})
+                                          : 0;
   spec.windowed_layers.assign(static_cast<std::size_t>(spec.num_layers), false);
   if (!spec.sliding_window) return;
   for (std::int64_t i = first_windowed; i < spec.num_layers; ++i)
@@ -179,6 +181,19 @@ std::optional<std::string> read_dtype(ConfigReader& reader) {
   return name;
 }
 
+/// Sizes that are each possible may not be so together. In floats, which do not overflow.
+void check_total(const ModelSpec& spec, std::vector<std::string>& problems) {
+  const auto hidden = static_cast<double>(spec.hidden_size);
+  const double heads = 2.0 * static_cast<double>(spec.num_heads) + 2.0 * static_cast<double>(spec.num_kv_heads);
+  const double attention = hidden * heads * static_cast<double>(spec.head_dim);
+  const double mlp = 3.0 * hidden * static_cast<double>(spec.intermediate_size);
+  const double layers = static_cast<double>(spec.num_layers) * (attention + mlp);
+  const double total = layers + 2.0 * hidden * static_cast<double>(spec.vocab_size);
+  if (total <= kMostParameters) return;
+  problems.push_back(
+      fmt::format("the sizes make a model of {:.2g} parameters: must be at most {:.2g}", total, kMostParameters));
+}
+
 }  // namespace
 
 std::optional<std::int64_t> ModelSpec::window_of_layer(std::int64_t layer_index) const {
@@ -205,6 +220,7 @@ ModelSpec parse_model_config(std::string_view json_text, const std::string& file
   spec.rope = detail::read_rope(config, spec.max_position_embeddings, problems);
   read_windows(reader, family, spec, config);
   spec.declared_dtype = read_dtype(reader);
+  check_total(spec, problems);
   if (!problems.empty()) refuse(file, problems);
   return spec;
 }

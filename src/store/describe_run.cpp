@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/input_file.hpp"
 #include "collimate/store/checkpoint_store.hpp"
 #include "describe.hpp"

@@ -8,6 +8,7 @@
 
 #include "checksum.hpp"
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/atomic_file.hpp"
 
 namespace collimate {

@@ -11,6 +11,7 @@
 #include "checksum.hpp"
 #include "collimate/base/error.hpp"
 #include "collimate/base/hash.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/block_hashes.hpp"
 #include "collimate/io/input_file.hpp"
 #include "collimate/io/output_file.hpp"

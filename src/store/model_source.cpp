@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/input_file.hpp"
 #include "collimate/store/initialize.hpp"
 #include "collimate/store/model_folder.hpp"

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/input_file.hpp"
 #include "model_place.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// Reading existing files: small ones as text or JSON, large ones mapped or at given places; and what the file system
+// Reading existing files: small ones as text, large ones mapped or at given places; and what the file system
 // says of them.
 
 #include <cstddef>
@@ -7,9 +7,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "collimate/base/unique_handle.hpp"
 #include "collimate/io/file_descriptor.hpp"
@@ -20,10 +17,6 @@ namespace collimate {
 std::string read_text_file(const std::string& path);
 /// The same, or nullopt where there is no such file.
 std::optional<std::string> find_text_file(const std::string& path);
-
-/// Parses JSON strictly: a repeated key is an error. `file` is named in messages. Throws InputError with line and
-/// column.
-nlohmann::json parse_json(std::string_view text, const std::string& file);
 
 /// What changes with a file's content: any write sets the time of change, which no program can set back. Times are
 /// nanoseconds since 1970 by the clock of the file system.

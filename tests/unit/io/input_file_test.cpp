@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
 #include "support/temporary_folder.hpp"
@@ -54,15 +53,6 @@ TEST(InputFileTest, names_path_and_reason_when_a_file_cannot_be_read) {
   EXPECT_THAT([&] { (void)MappedFile(missing); }, throws<InputError>(HasSubstr(missing)));
   EXPECT_THAT([&] { (void)read_text_file(folder.path()); }, throws<InputError>(HasSubstr("is not a file")));
   EXPECT_EQ(find_text_file(missing), std::nullopt);
-}
-
-TEST(InputFileTest, refuses_json_that_is_wrong_or_repeats_a_key) {
-  EXPECT_EQ(parse_json(R"({"a": 1, "b": {"a": 2}})", "x.json")["b"]["a"], 2);
-  EXPECT_THAT([] { (void)parse_json(R"({"a": 1, "b": {"c": 2, "c": 3}})", "x.json"); },
-              throws<InputError>(HasSubstr("x.json: the key \"c\" is repeated")));
-  EXPECT_THAT([] { (void)parse_json("{\"a\": 1,\n \"b\": }", "x.json"); },
-              throws<InputError>(AllOf(HasSubstr("x.json: is not valid JSON"), HasSubstr("line 2"))));
-  EXPECT_THAT([] { (void)parse_json("{} x", "x.json"); }, throws<InputError>(HasSubstr("not valid JSON")));
 }
 
 }  // namespace

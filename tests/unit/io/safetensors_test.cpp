@@ -102,6 +102,8 @@ TEST_F(SafetensorsTest, refuses_bad_headers_naming_tensor_value_and_what_is_righ
   expect_refused(R"({"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"w":{}})", 0, "key \"w\" is repeated");
   expect_refused(R"([1])", 0, "not a JSON object");
   expect_refused(R"({"w":)", 0, "not valid JSON");
+  expect_refused(R"({"__metadata__":"pt"})", 0, "__metadata__ is \"pt\"; an object is expected");
+  expect_refused(R"({"w":{"dtype":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}}", 0, "nested");
 }
 
 TEST_F(SafetensorsTest, refuses_tensors_that_overlap) {

@@ -191,6 +191,14 @@ TEST(ModelSpecTest, wrong_sizes_are_refused) {
   expect_refused(with(config_of("mistral"), {{"sliding_window", 0}}), "sliding_window: 0");
 }
 
+TEST(ModelSpecTest, sizes_that_no_model_has_are_refused) {
+  const json llama = config_of("llama");
+  expect_refused(with(llama, {{"num_hidden_layers", 2147483647}}), "num_hidden_layers: 2147483647: must be an integer");
+  expect_refused(with(llama, {{"vocab_size", 18446744073709551615U}}), "vocab_size: 18446744073709551615");
+  expect_refused(with(llama, {{"hidden_size", 2147483648 / 4 * 3}, {"head_dim", 2147483646}}),
+                 "the sizes make a model of");
+}
+
 TEST(ModelSpecTest, all_problems_are_listed_at_once) {
   json config = with(config_of("llama"), {{"hidden_act", "relu"}, {"rope_scaling", {{"type", "llama3"}}}});
   config.erase("hidden_size");
@@ -202,7 +210,11 @@ TEST(ModelSpecTest, all_problems_are_listed_at_once) {
 }
 
 TEST(ModelSpecTest, text_that_is_no_json_object_is_refused) {
-  EXPECT_THAT([] { parse_model_config("{\"a\": ", "c.json"); }, throws<InputError>(HasSubstr("c.json: byte ")));
+  EXPECT_THAT([] { parse_model_config("{\"a\": ", "c.json"); },
+              throws<InputError>(HasSubstr("c.json: is not valid JSON")));
+  EXPECT_THAT([] { parse_model_config("{\"a\": 1e999}", "c.json"); }, throws<InputError>(HasSubstr("number overflow")));
+  EXPECT_THAT([] { parse_model_config("{\"a\": 1, \"a\": 2}", "c.json"); },
+              throws<InputError>(HasSubstr("is repeated")));
   EXPECT_THAT([] { parse_model_config("[1]", "c.json"); }, throws<InputError>(HasSubstr("one JSON object")));
 }
 
