@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "hdf5_call.hpp"
+#include "hdf5_storage.hpp"
 
 namespace collimate {
 
@@ -100,6 +101,7 @@ Hdf5Dataset::Hdf5Dataset(std::string place, std::int64_t file, const std::string
   const auto type = find_element_type(place_, stored.get());
   if (!type) throw InputError(fmt::format("{}: has an element type that is none of ours", place_));
   type_ = *type;
+  detail::require_stored(place_, dataset_.get(), shape_, stored.get());
 }
 
 std::uint64_t Hdf5Dataset::num_elements() const noexcept {
@@ -157,6 +159,7 @@ std::string Hdf5Reader::text_attribute(const std::string& name) const {
   require_scalar(place, attribute.get());
   const Hdf5Handle stored = read_handle(place, [&] { return H5Aget_type(attribute.get()); });
   const Hdf5Handle type = text_type(place, stored.get());
+  detail::require_stored_text(place, attribute.get(), type.get());
   const Hdf5Handle space = read_handle(place, [&] { return H5Aget_space(attribute.get()); });
   return read_strings(place, type.get(), space.get(), 1,
                       [&](void* out) { return H5Aread(attribute.get(), type.get(), out); })
@@ -191,6 +194,7 @@ std::vector<std::string> Hdf5Reader::read_texts(const std::string& name) const {
   if (shape[0] == 0) return {};
   const Hdf5Handle stored = read_handle(place, [&] { return H5Dget_type(dataset.get()); });
   const Hdf5Handle type = text_type(place, stored.get());
+  detail::require_stored(place, dataset.get(), shape, type.get());
   return read_strings(place, type.get(), space.get(), shape[0], [&](void* out) {
     return H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
   });

@@ -57,9 +57,9 @@ std::vector<ReferenceRow> read_rows(const Hdf5Reader& reader) {
     throw InputError(
         fmt::format("{}: dataset 'pair_id': has {} dims, expected [rows, 2]", reader.path(), ids.shape().size()));
   }
-  std::vector<ReferenceRow> rows(ids.shape()[0]);
-  ids.require_shape({rows.size(), 2});
+  ids.require_shape({ids.shape()[0], 2});
   const std::vector<std::uint64_t> halves = ids.read<std::uint64_t>();
+  std::vector<ReferenceRow> rows(halves.size() / 2);
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i].pair_id = {.high = halves[2 * i], .low = halves[2 * i + 1]};
   for_each_column([&](const char* name, auto member) { read_column(reader, name, rows, member); });
   return rows;
@@ -141,7 +141,7 @@ void ReferenceFile::read_tokens(std::span<const ReferenceRow> all, std::uint64_t
   values.require_shape({num_labelled_tokens(all)});
   std::uint64_t first_token = num_labelled_tokens(all.first(begin));
   for (ReferenceRow& row : rows) {
-    row.token_logps.resize(row.num_chosen_tokens + row.num_rejected_tokens);
+    row.token_logps.resize(num_response_tokens({&row, 1}));
     values.read_range(first_token, std::span(row.token_logps));
     first_token += row.token_logps.size();
     for (const float value : row.token_logps) {

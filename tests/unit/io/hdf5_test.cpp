@@ -5,8 +5,10 @@
 #include <numeric>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
 #include "collimate/base/error.hpp"
 #include "support/temporary_folder.hpp"
@@ -91,6 +93,43 @@ TEST_F(Hdf5Test, names_file_object_and_both_types_or_shapes_when_they_differ) {
               throws<InputError>(HasSubstr("has no attribute 'tokenizer'")));
   EXPECT_THAT([&] { (void)reader.text_attribute("version"); }, throws<InputError>(HasSubstr("holds no text")));
   EXPECT_THAT([&] { (void)reader.integer_attribute("format"); }, throws<InputError>(HasSubstr("not an integer")));
+}
+
+/// How a dataset that nobody filled was declared.
+struct Declared {
+  hsize_t size = 10;
+  hsize_t chunk = 0;  ///< 0: in one piece
+  bool is_scale_offset = false;
+  bool is_text = false;
+};
+
+void declare_dataset(const std::string& path, const Declared& declared) {
+  const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
+  const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE));
+  if (declared.chunk > 0) H5Pset_chunk(properties.get(), 1, &declared.chunk);
+  if (declared.is_scale_offset) H5Pset_scaleoffset(properties.get(), H5Z_SO_INT, 0);
+  const Hdf5Handle space(H5Screate_simple(1, &declared.size, nullptr));
+  const Hdf5Handle type(H5Tcopy(declared.is_text ? H5T_C_S1 : H5T_NATIVE_UINT64));
+  const Hdf5Handle dataset(
+      H5Dcreate2(file.get(), "values", type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT));
+  ASSERT_TRUE(static_cast<bool>(dataset));
+}
+
+TEST_F(Hdf5Test, makes_no_room_for_values_that_are_not_stored) {
+  const std::string file = path("declared.h5");
+  constexpr hsize_t kHuge = hsize_t{1} << 50U;
+  for (const Declared& declared : {Declared{}, Declared{.size = kHuge}, Declared{.size = kHuge, .chunk = 1U << 28U},
+                                   Declared{.size = 1U << 28U, .chunk = 1U << 28U}}) {
+    declare_dataset(file, declared);
+    EXPECT_THAT([&] { (void)Hdf5Reader(file).dataset("values"); },
+                throws<InputError>(HasSubstr(
+                    fmt::format("dataset 'values': has shape [{}], but only 0 bytes are stored", declared.size))));
+  }
+  declare_dataset(file, {.size = kHuge, .is_text = true});
+  EXPECT_THAT([&] { (void)Hdf5Reader(file).read_texts("values"); }, throws<InputError>(HasSubstr("are stored")));
+  declare_dataset(file, {.chunk = 10, .is_scale_offset = true});
+  EXPECT_THAT([&] { (void)Hdf5Reader(file).dataset("values"); },
+              throws<InputError>(HasSubstr("filters other than deflate, shuffle and fletcher32")));
 }
 
 TEST_F(Hdf5Test, refuses_what_is_no_hdf5_file) {

@@ -1,9 +1,11 @@
 #include "collimate/store/reference_store.hpp"
 
+#include <array>
 #include <limits>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/base/random.hpp"
@@ -157,6 +159,21 @@ TEST_F(ReferenceStoreTest, refuses_repeated_pairs_and_values_that_are_not_finite
   row.rejected_logps = std::numeric_limits<double>::infinity();
   EXPECT_THAT([&] { ReferenceStore(sample_identity(), {row}, kForm); },
               throws<Error>(AllOf(HasSubstr(row.pair_id.hex()), HasSubstr("inf"))));
+}
+
+TEST_F(ReferenceStoreTest, makes_no_room_for_rows_that_are_not_there) {
+  sample_store().write(path_);
+  {
+    const Hdf5Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+    H5Ldelete(file.get(), "pair_id", H5P_DEFAULT);
+    const std::array<hsize_t, 2> shape{hsize_t{1} << 40U, 0};
+    const Hdf5Handle space(H5Screate_simple(2, shape.data(), nullptr));
+    const Hdf5Handle dataset(
+        H5Dcreate2(file.get(), "pair_id", H5T_NATIVE_UINT64, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    ASSERT_TRUE(static_cast<bool>(dataset));
+  }
+  EXPECT_THAT([&] { (void)ReferenceStore::open(path_); },
+              throws<InputError>(HasSubstr("dataset 'pair_id': has shape [1099511627776, 0]")));
 }
 
 TEST_F(ReferenceStoreTest, names_both_values_of_every_difference_and_what_to_do) {
