@@ -1,13 +1,13 @@
 #include "collimate/engine/metrics_writer.hpp"
 
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/atomic_file.hpp"
 
 namespace collimate {
@@ -25,7 +25,9 @@ void discard_lines_after(const std::filesystem::path& file, std::int64_t last_st
   std::string discarded;
   for (std::string line; std::getline(input, line);) {
     const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const bool keep = object.is_object() && object.value("step", std::numeric_limits<std::int64_t>::max()) <= last_step;
+    const bool has_step = object.is_object() && object.contains("step");
+    const auto step = has_step ? find_whole_number(object.at("step")) : std::nullopt;
+    const bool keep = step && *step <= last_step;
     (keep ? kept : discarded) += line + "\n";
   }
   if (discarded.empty()) return;

@@ -1,5 +1,7 @@
 #include "collimate/io/input_file.hpp"
 
+#include <climits>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -62,6 +64,12 @@ std::string read_text_file(const std::string& path) {
 std::optional<std::string> find_text_file(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   return read_text_file(path);
+}
+
+bool is_plain_file_name(std::string_view name) {
+  constexpr std::string_view kSeparators("/\0", 2);
+  return !name.empty() && name.size() <= NAME_MAX && !name.starts_with('.') &&
+         name.find_first_of(kSeparators) == std::string_view::npos;
 }
 
 std::optional<FileState> find_file_state(const std::string& path) {

@@ -129,7 +129,7 @@ std::optional<std::string> CheckpointStore::find_pointer(const std::string& name
   std::error_code failure;
   const fs::path value = fs::read_symlink(fs::path(folder_) / name, failure);
   std::string path = folder_ + "/" + value.string();
-  if (failure || !fs::is_directory(path)) return std::nullopt;
+  if (failure || !fs::is_directory(path, failure)) return std::nullopt;
   return path;
 }
 

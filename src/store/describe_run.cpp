@@ -49,8 +49,9 @@ Checkpoint open_checkpoint(const std::string& path, InspectDepth depth) {
 
 // What the watchdog of a job that hung has left: a file a rank.
 Description failures_of(const fs::path& folder) {
-  return {{"path", folder.string()},
-          {"ranks_of_a_job_that_hung", std::distance(fs::directory_iterator(folder), fs::directory_iterator())}};
+  std::error_code none;  // a file of that name, or a folder that may not be read, tells of no rank
+  const auto num_files = std::distance(fs::directory_iterator(folder, none), fs::directory_iterator());
+  return {{"path", folder.string()}, {"ranks_of_a_job_that_hung", num_files}};
 }
 
 }  // namespace

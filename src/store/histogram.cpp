@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 namespace collimate::detail {
@@ -29,7 +30,7 @@ nlohmann::ordered_json histogram(std::span<const double> values) {
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   nlohmann::ordered_json result{{"mean", mean}, {"least", least}, {"greatest", greatest}};
   const double range = (greatest - least) / static_cast<double>(kNumRanges);
-  if (!(range > 0)) return result;
+  if (!(range > 0) || !std::isfinite(range)) return result;
   const Counts counts = count(values, least, range);
   for (std::size_t i = 0; i < kNumRanges; ++i) {
     result["ranges"].push_back({{"from", least + static_cast<double>(i) * range}, {"count", counts[i]}});

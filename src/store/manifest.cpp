@@ -1,6 +1,7 @@
 #include "manifest.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <filesystem>
 #include <map>
 #include <tuple>
@@ -27,8 +28,30 @@ constexpr std::int64_t kManifestFormatVersion = 3;
 
 nlohmann::ordered_json range_json(const ShardRange& range) { return {range.begin, range.length}; }
 
+/// A whole number from `least` to `most`; the library would round, cut or wrap others.
+std::int64_t number_of(const nlohmann::json& json, std::int64_t least = 0, std::int64_t most = INT64_MAX) {
+  const auto number = find_whole_number(json);
+  if (number && *number >= least && *number <= most) return *number;
+  throw Error(fmt::format("{} is not a whole number from {} to {}", json.dump(), least, most));
+}
+
+std::uint64_t size_of(const nlohmann::json& json) { return static_cast<std::uint64_t>(number_of(json)); }
+
 ShardRange range_of(const nlohmann::json& json) {
-  return {.begin = json.at(0).get<std::int64_t>(), .length = json.at(1).get<std::int64_t>()};
+  return {.begin = number_of(json.at(0)), .length = number_of(json.at(1))};
+}
+
+std::vector<std::int64_t> shape_of(const nlohmann::json& json) {
+  if (!json.is_array()) throw Error(fmt::format("the shape {} is not a list", json.dump()));
+  std::vector<std::int64_t> shape;
+  for (const auto& size : json) shape.push_back(number_of(size));
+  return shape;
+}
+
+std::map<std::string, int> layout_of(const nlohmann::json& json) {
+  std::map<std::string, int> layout;
+  for (const auto& [axis, ranks] : json.items()) layout.emplace(axis, static_cast<int>(number_of(ranks, 1, INT_MAX)));
+  return layout;
 }
 
 nlohmann::ordered_json json_of(const ManifestFile& file) {
@@ -61,7 +84,7 @@ nlohmann::ordered_json array_of(const std::vector<Element>& elements) {
 std::vector<ManifestFile> files_of(const nlohmann::json& json) {
   std::vector<ManifestFile> files;
   for (const auto& file : json.at("files")) {
-    files.push_back({.name = file.at("name"), .num_bytes = file.at("bytes"), .blocks = file.at("blocks")});
+    files.push_back({.name = file.at("name"), .num_bytes = size_of(file.at("bytes")), .blocks = file.at("blocks")});
   }
   return files;
 }
@@ -70,14 +93,14 @@ std::vector<ManifestTensor> tensors_of(const nlohmann::json& json) {
   std::vector<ManifestTensor> tensors;
   for (const auto& tensor : json.at("tensors")) {
     const auto dtype = find_storage_dtype(tensor.at("dtype").get<std::string>());
-    ManifestTensor& own = tensors.emplace_back(
-        ManifestTensor{.group = tensor.at("group"),
-                       .info = {.name = tensor.at("name"), .dtype = dtype.value(), .shape = tensor.at("shape")},
-                       .pieces = {}});
+    ManifestTensor& own = tensors.emplace_back(ManifestTensor{
+        .group = tensor.at("group"),
+        .info = {.name = tensor.at("name"), .dtype = dtype.value(), .shape = shape_of(tensor.at("shape"))},
+        .pieces = {}});
     for (const auto& piece : tensor.at("pieces")) {
       own.pieces.push_back({.file = piece.at("file"),
-                            .offset = piece.at("offset"),
-                            .piece = {.dim = piece.at("dim").get<int>(),
+                            .offset = size_of(piece.at("offset")),
+                            .piece = {.dim = static_cast<int>(number_of(piece.at("dim"), -1, INT_MAX)),
                                       .part = range_of(piece.at("part")),
                                       .flat = range_of(piece.at("flat"))}});
     }
@@ -86,12 +109,12 @@ std::vector<ManifestTensor> tensors_of(const nlohmann::json& json) {
 }
 
 Manifest manifest_of(const nlohmann::json& json) {
-  if (json.at("block_bytes").get<std::uint64_t>() != kBlockBytes) throw Error("block_bytes is not 1048576");
-  return {.state = {.step = json.at("step").get<std::int64_t>(),
+  if (size_of(json.at("block_bytes")) != kBlockBytes) throw Error("block_bytes is not 1048576");
+  return {.state = {.step = number_of(json.at("step")),
                     .trainer_state = json.at("trainer_state"),
                     .fingerprints = json.at("fingerprints"),
                     .configuration = json.at("configuration").get<std::string>(),
-                    .layout = json.at("layout")},
+                    .layout = layout_of(json.at("layout"))},
           .files = files_of(json),
           .tensors = tensors_of(json)};
 }
@@ -103,55 +126,6 @@ void require_format(const std::string& path, const nlohmann::json& json) {
   if (version != kManifestFormatVersion) {
     throw InputError(fmt::format("{}: format_version is {}; this version of collimate reads {}", path, version.dump(),
                                  kManifestFormatVersion));
-  }
-}
-
-void require_files(const std::string& folder, const Manifest& manifest) {
-  for (const ManifestFile& file : manifest.files) {
-    const fs::path path = fs::path(folder) / file.name;
-    std::error_code failure;
-    const auto num_bytes = fs::file_size(path, failure);
-    if (failure) throw InputError(fmt::format("{}: {}", path.string(), failure.message()));
-    if (num_bytes != file.num_bytes) {
-      throw InputError(fmt::format("{}: has {} bytes; the manifest says {}", path.string(), num_bytes, file.num_bytes));
-    }
-  }
-}
-
-// A piece is read where it is said to be, without the file's own header.
-void require_pieces_in_files(const std::string& path, const Manifest& manifest) {
-  std::map<std::string, std::uint64_t> num_bytes;
-  for (const ManifestFile& file : manifest.files) {
-    num_bytes.emplace(file.name, file.num_bytes);
-    const auto num_blocks = (file.num_bytes + kBlockBytes - 1) / kBlockBytes;
-    if (file.blocks.size() == num_blocks) continue;
-    throw InputError(fmt::format("{}: '{}' has {} bytes, but the checksums of {} blocks", path, file.name,
-                                 file.num_bytes, file.blocks.size()));
-  }
-  for (const ManifestTensor& tensor : manifest.tensors) {
-    const std::uint64_t element = element_bytes(tensor.info.dtype);
-    for (const auto& [name, offset, piece] : tensor.pieces) {
-      const auto file = num_bytes.find(name);
-      if (file == num_bytes.end()) {
-        throw InputError(fmt::format("{}: lists no file '{}', which has a piece", path, name));
-      }
-      const auto elements = static_cast<std::uint64_t>(piece.flat.length);
-      const bool is_inside = offset <= file->second && elements <= (file->second - offset) / element;
-      if (is_inside && offset % element == 0) continue;
-      throw InputError(fmt::format("{}: '{}' of '{}' cannot have {} elements at byte {} of '{}', which has {} bytes",
-                                   path, tensor.info.name, tensor.group, elements, offset, name, file->second));
-    }
-  }
-}
-
-void require_whole_tensors(const std::string& path, const Manifest& manifest) {
-  for (const ManifestTensor& tensor : manifest.tensors) {
-    std::int64_t num_saved = 0;
-    for (const ManifestPiece& piece : tensor.pieces) num_saved += piece.piece.flat.length;
-    const std::int64_t num_elements = whole_piece(tensor.info.shape).flat.length;
-    if (num_saved == num_elements) continue;
-    throw InputError(fmt::format("{}: '{}' of '{}' has {} elements, but its pieces have {}", path, tensor.info.name,
-                                 tensor.group, num_elements, num_saved));
   }
 }
 
@@ -235,9 +209,7 @@ Manifest read_manifest(const std::string& folder) {
   } catch (const std::exception& failure) {  // a key, type or dtype that a manifest of this version does not have
     throw InputError(fmt::format("{}: is not a complete manifest: {}", path, failure.what()));
   }
-  require_files(folder, manifest);
-  require_pieces_in_files(path, manifest);
-  require_whole_tensors(path, manifest);
+  check_manifest(folder, manifest);
   return manifest;
 }
 

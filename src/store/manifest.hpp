@@ -63,6 +63,10 @@ std::string render_manifest(const Manifest& manifest);
 /// InvariantError as merge_shares().
 void write_manifest(const std::string& folder, const CheckpointState& state, std::span<const std::string> shares);
 
+/// Throws InputError unless the files that a manifest lists lie beside it with their sizes, and its pieces lie in them
+/// and are pieces of its tensors, which they make up as far as their sizes tell. `manifest.tensors` are sorted.
+void check_manifest(const std::string& folder, const Manifest& manifest);
+
 /// Reads and checks manifest.json of a checkpoint folder, that its pieces lie in its files and make up each tensor, and
 /// that its files are there with their sizes. Throws InputError.
 Manifest read_manifest(const std::string& folder);

@@ -28,7 +28,8 @@ std::string template_of(const nlohmann::json& field, const std::string& file) {
   if (field.is_null()) return {};
   if (field.is_array()) {
     for (const auto& item : field) {
-      if (item.is_object() && item.value("name", "") == "default") return item.value("template", "");
+      const bool is_default = item.is_object() && item.value("name", nlohmann::json()) == "default";
+      if (is_default && item.contains("template") && item["template"].is_string()) return item["template"];
     }
   }
   throw InputError(fmt::format("{}: chat_template is neither text nor a list with one named \"default\"", file));

@@ -29,7 +29,7 @@ WeightMap read_index(const std::string& path) {
   WeightMap map;
   for (const auto& [tensor, file] : index["weight_map"].items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
-    if (name.empty() || name.starts_with('.') || name.find('/') != std::string::npos) {
+    if (!is_plain_file_name(name)) {
       throw InputError(
           fmt::format("{}: weight_map: {}: {} is not the name of a file beside the index", path, tensor, file.dump()));
     }

@@ -59,7 +59,7 @@ nlohmann::json BestMetric::state() const {
 
 void BestMetric::restore(const nlohmann::json& state) {
   // Of another metric nothing is known yet.
-  if (state.is_null() || state.value("metric", "") != name_) return;
+  if (state.is_null() || state.at("metric") != name_) return;
   best_ = state.at("value").get<double>();
   step_ = state.at("step").get<std::int64_t>();
 }

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/activity_log.hpp"
+#include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/base/trace.hpp"
 #include "collimate/engine/build_shard.hpp"
 #include "collimate/engine/device_peak.hpp"
@@ -28,6 +30,20 @@ double peak_flops_of_all(const RunConfig& config, const ProcessMesh& mesh) {
 
 bool is_due(std::int64_t step, std::int64_t interval) { return step % interval == 0; }
 
+std::uint64_t count_of(const nlohmann::json& value) {
+  const auto count = find_whole_number(value);
+  if (count && *count >= 0) return static_cast<std::uint64_t>(*count);
+  throw Error(fmt::format("{} is not a whole number from 0", value.dump()));
+}
+
+/// What is known of evaluations is null, or belongs to a metric and has these two numbers.
+void require_record(const nlohmann::json& record, const char* number, const char* count) {
+  if (record.is_null()) return;
+  static_cast<void>(count_of(record.at(count)));
+  if (record.at("metric").is_string() && record.at(number).is_number()) return;
+  throw Error(fmt::format("{} is not a metric with its {}", record.dump(), number));
+}
+
 }  // namespace
 
 std::int64_t num_optimizer_steps(const TrainConfig& config, const Sampler& sampler) {
@@ -38,13 +54,17 @@ std::int64_t num_optimizer_steps(const TrainConfig& config, const Sampler& sampl
 
 TrainProgress progress_of(const CheckpointState& state) {
   try {
-    return {.step = state.step,
-            .num_pairs = state.trainer_state.at("num_pairs").get<std::uint64_t>(),
-            .num_tokens = state.trainer_state.at("num_tokens").get<std::uint64_t>(),
-            .owes_evaluation = state.trainer_state.value("owes_evaluation", false),
-            .best = state.trainer_state.at("best"),
-            .early_stopping = state.trainer_state.value("early_stopping", nlohmann::json())};
-  } catch (const nlohmann::json::exception& error) {
+    const nlohmann::json& saved = state.trainer_state;
+    TrainProgress progress{.step = state.step,
+                           .num_pairs = count_of(saved.at("num_pairs")),
+                           .num_tokens = count_of(saved.at("num_tokens")),
+                           .owes_evaluation = saved.value("owes_evaluation", false),
+                           .best = saved.at("best"),
+                           .early_stopping = saved.value("early_stopping", nlohmann::json())};
+    require_record(progress.best, "value", "step");
+    require_record(progress.early_stopping, "threshold", "num_evaluations_without_improvement");
+    return progress;
+  } catch (const std::exception& error) {  // of the JSON library, or of a value that cannot be
     throw InputError(
         fmt::format("the checkpoint of step {} has no usable trainer state: {}", state.step, error.what()));
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "collimate/base/unique_handle.hpp"
 #include "collimate/io/file_descriptor.hpp"
@@ -17,6 +18,10 @@ namespace collimate {
 std::string read_text_file(const std::string& path);
 /// The same, or nullopt where there is no such file.
 std::optional<std::string> find_text_file(const std::string& path);
+
+/// Whether `name` can be that of a file in a known folder and leads nowhere else: not hidden, no path, of a length that
+/// file systems take. Pure.
+bool is_plain_file_name(std::string_view name);
 
 /// What changes with a file's content: any write sets the time of change, which no program can set back. Times are
 /// nanoseconds since 1970 by the clock of the file system.

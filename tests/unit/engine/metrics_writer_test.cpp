@@ -41,5 +41,16 @@ TEST_F(MetricsWriterTest, moves_lines_beyond_the_resumed_step_and_cut_lines_asid
   EXPECT_EQ(read_bytes(file_.parent_path() / "metrics.discarded.jsonl"), of_step("3") + "{\"step\":4,\"lo\n");
 }
 
+TEST_F(MetricsWriterTest, moves_lines_aside_that_have_no_whole_step) {
+  const std::string good = "{\"step\":1}\n";
+  const std::string bad =
+      "{\"step\":\"1\"}\n{\"step\":1e300}\n{\"step\":null}\n{}\n[1]\n1\n" + std::string(100'000, '[') + "\n";
+  const std::string nested = "{\"step\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}\n";
+  write_bytes(file_, good + bad + nested);
+  const MetricsWriter resumed(file_, 2);
+  EXPECT_EQ(read_bytes(file_), good);
+  EXPECT_EQ(read_bytes(file_.parent_path() / "metrics.discarded.jsonl"), bad + nested);
+}
+
 }  // namespace
 }  // namespace collimate

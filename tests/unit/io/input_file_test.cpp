@@ -55,5 +55,14 @@ TEST(InputFileTest, names_path_and_reason_when_a_file_cannot_be_read) {
   EXPECT_EQ(find_text_file(missing), std::nullopt);
 }
 
+TEST(InputFileTest, knows_names_that_lead_nowhere_else) {
+  EXPECT_TRUE(is_plain_file_name("model-00001-of-00002.safetensors"));
+  EXPECT_TRUE(is_plain_file_name(std::string(255, 'n')));
+  for (const std::string& other : {std::string(), std::string(".."), std::string(".hidden"), std::string("a/b"),
+                                   std::string("/a"), std::string("a\0b", 3), std::string(256, 'n')}) {
+    EXPECT_FALSE(is_plain_file_name(other)) << other;
+  }
+}
+
 }  // namespace
 }  // namespace collimate

@@ -37,6 +37,15 @@ class CheckpointTest : public ::testing::Test {
     load_pieces(Checkpoint::open(path_), std::span(&request, 1), *solo_group());
     return into;
   }
+  /// The manifest `whole` with `change` made to it and a right checksum.
+  template <class Change>
+  void write_edited(const std::string& whole, const Change& change) const {
+    auto manifest = nlohmann::ordered_json::parse(whole);
+    change(manifest);
+    manifest["checksum"] = std::string(32, '0');
+    std::string text = manifest.dump(1) + "\n";
+    write_bytes(path_ / "manifest.json", text.replace(text.find(std::string(32, '0')), 32, hash_text(text).hex()));
+  }
   template <class Matcher>
   void expect_refused(const Matcher& message) const {
     EXPECT_THAT([&] { (void)Checkpoint::open(path_); }, throws<InputError>(message));
@@ -90,11 +99,7 @@ TEST_F(CheckpointTest, places_in_the_manifest_are_those_of_the_files_headers) {
 TEST_F(CheckpointTest, a_piece_outside_of_its_file_is_refused) {
   const std::string whole = read_bytes(path_ / "manifest.json");
   const auto edit = [&](const auto& change) {
-    auto manifest = nlohmann::ordered_json::parse(whole);
-    change(manifest["tensors"][0]["pieces"][0]);
-    manifest["checksum"] = std::string(32, '0');
-    std::string text = manifest.dump(1) + "\n";
-    write_bytes(path_ / "manifest.json", text.replace(text.find(std::string(32, '0')), 32, hash_text(text).hex()));
+    write_edited(whole, [&](auto& manifest) { change(manifest["tensors"][0]["pieces"][0]); });
   };
   for (const std::int64_t offset : {std::int64_t{8'000}, std::int64_t{1} << 62, std::int64_t{9}}) {
     edit([&](auto& piece) { piece["offset"] = offset; });
@@ -102,6 +107,46 @@ TEST_F(CheckpointTest, a_piece_outside_of_its_file_is_refused) {
   }
   edit([](auto& piece) { piece["file"] = "rank_00007.safetensors"; });
   expect_refused(HasSubstr("lists no file 'rank_00007.safetensors', which has a piece"));
+}
+
+TEST_F(CheckpointTest, numbers_that_cannot_be_are_refused_before_they_are_used) {
+  const std::string whole = read_bytes(path_ / "manifest.json");
+  using Json = nlohmann::ordered_json;
+  static constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  const auto expect_edit_refused = [&](const auto& change, const std::string& reason) {
+    write_edited(whole, change);
+    expect_refused(HasSubstr(reason));
+  };
+  const auto expect_piece_refused = [&](const char* key, const Json& value, const std::string& reason) {
+    expect_edit_refused([&](Json& manifest) { manifest["tensors"][0]["pieces"][0][key] = value; }, reason);
+  };
+  expect_piece_refused("dim", 2, "has no piece of dim 2");
+  expect_piece_refused("dim", 4294967296, "4294967296 is not a whole number from -1 to 2147483647");
+  expect_piece_refused("part", {-1, 6}, "-1 is not a whole number from 0");
+  expect_piece_refused("part", {0, 0}, "has no piece of dim 1, part [0, 0], flat [0, 24]");
+  expect_piece_refused("part", {1, kHuge}, "has no piece of dim 1");
+  expect_piece_refused("flat", {kHuge, kHuge}, "has no piece of dim 1");
+  expect_piece_refused("offset", 1.5, "1.5 is not a whole number");
+  expect_edit_refused([](Json& manifest) { manifest["tensors"][0]["shape"] = {kHuge, kHuge}; }, "which no weight is");
+  expect_edit_refused([](Json& manifest) { manifest["tensors"][0]["shape"] = {0, kHuge, kHuge}; },
+                      "which no weight is");
+  expect_edit_refused([](Json& manifest) { manifest["tensors"][0]["dtype"] = "I64"; }, "is I64 of shape");
+  expect_edit_refused([](Json& manifest) { manifest["layout"]["data"] = 1e300; }, "1e+300 is not a whole number");
+  expect_edit_refused([](Json& manifest) { manifest["step"] = -1; }, "-1 is not a whole number");
+}
+
+TEST_F(CheckpointTest, files_and_tensors_are_listed_once_by_names_beside_the_manifest) {
+  const std::string whole = read_bytes(path_ / "manifest.json");
+  using Json = nlohmann::ordered_json;
+  for (const std::string& name :
+       {std::string("../step/rank_00000.safetensors"), std::string(), std::string("."), std::string("rank\0x", 6)}) {
+    write_edited(whole, [&](Json& manifest) { manifest["files"][0]["name"] = name; });
+    expect_refused(HasSubstr("is not the name of one file beside the manifest"));
+  }
+  write_edited(whole, [](Json& manifest) { manifest["files"].push_back(Json(manifest["files"][0])); });
+  expect_refused(HasSubstr("\"rank_00000.safetensors\" is not the name of one file"));
+  write_edited(whole, [](Json& manifest) { manifest["tensors"].push_back(Json(manifest["tensors"][0])); });
+  expect_refused(HasSubstr("'a.weight' of 'exp_avg' is listed twice"));
 }
 
 TEST_F(CheckpointTest, equal_content_gives_equal_bytes) {

@@ -168,12 +168,39 @@ TEST_F(InspectTest, tells_a_run_by_its_metrics_and_checkpoints) {
   expect_damage(path_, HasSubstr("metrics.jsonl: line 2"));
 }
 
+TEST_F(InspectTest, a_link_that_leads_nowhere_points_to_no_checkpoint) {
+  fs::create_directory(path_);
+  save_checkpoint({path_ + "/checkpoints", 3}, sample_state(5), sample_pieces(5), *solo_group());
+  const fs::path best = path_ + "/checkpoints/best";
+  for (const std::string& target : {std::string("best"), std::string(200, 'n') + "/" + std::string(300, 'n')}) {
+    fs::remove(best);
+    fs::create_symlink(target, best);
+    const auto checkpoints = as_json(path_).at("checkpoints");
+    EXPECT_EQ(checkpoints.at("latest"), "step_00000005");
+    EXPECT_TRUE(checkpoints.at("best").is_null());
+  }
+}
+
+TEST_F(InspectTest, log_probs_at_the_ends_of_float64_are_told_without_ranges) {
+  const ReferenceRow row{.chosen_logps = 1.7e308, .num_chosen_tokens = 1, .num_rejected_tokens = 1};
+  ReferenceRow other = row;
+  other.pair_id.low = 1;
+  other.chosen_logps = -1.7e308;
+  ReferenceStore({}, {row, other}, {.microbatch_tokens = 4096, .block_pairs = 256}).write(path_);
+  const auto json = as_json(path_);
+  EXPECT_EQ(json.at("chosen_logps_by_token").at("greatest"), 1.7e308);
+  EXPECT_FALSE(json.at("chosen_logps_by_token").contains("ranges"));
+}
+
 TEST_F(InspectTest, tells_where_a_job_hung) {
   std::filesystem::create_directories(path_ + "/failures");
   write_bytes(path_ + "/failures/rank_00000.txt", "thread 1");
   write_bytes(path_ + "/failures/rank_00001.txt", "thread 1");
   expect_same_in_both(path_);
   EXPECT_EQ(as_json(path_).at("failures").at("ranks_of_a_job_that_hung"), 2);
+  std::filesystem::remove_all(path_ + "/failures");
+  write_bytes(path_ + "/failures", "no folder");
+  EXPECT_EQ(as_json(path_).at("failures").at("ranks_of_a_job_that_hung"), 0);
 }
 
 TEST_F(InspectTest, gives_json_of_a_text_that_is_no_utf8) {

@@ -161,9 +161,12 @@ TEST_F(ModelFolderTest, fingerprints_the_chat_template_from_where_transformers_t
   write_bytes(config,
               R"({"chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]})");
   EXPECT_EQ(folder.chat_template_fingerprint(), hash_text("d"));
-  write_bytes(config, R"({"chat_template": 3})");
-  EXPECT_THAT([&] { (void)folder.chat_template_fingerprint(); },
-              throws<InputError>(HasSubstr("tokenizer_config.json")));
+  for (const char* wrong : {R"({"chat_template": 3})", R"({"chat_template": [{"name": 3, "template": "t"}]})",
+                            R"({"chat_template": [{"name": "default", "template": 3}]})"}) {
+    write_bytes(config, wrong);
+    EXPECT_THAT([&] { (void)folder.chat_template_fingerprint(); },
+                throws<InputError>(HasSubstr("tokenizer_config.json")));
+  }
   write_bytes(fs::path(path()) / "chat_template.jinja", "from file\n");
   EXPECT_EQ(folder.chat_template_fingerprint(), hash_text("from file\n"));
 }

@@ -113,8 +113,11 @@ TEST_F(WeightIndexTest, refuses_a_parameter_that_two_shards_have) {
 
 TEST_F(WeightIndexTest, refuses_an_index_that_leads_elsewhere_or_is_none) {
   write();
-  change_index([](nlohmann::json& map) { map["model.norm.weight"] = "../model-1.safetensors"; });
-  expect_refused(HasSubstr("\"../model-1.safetensors\" is not the name of a file beside the index"));
+  for (const std::string& name :
+       {std::string("../model-1.safetensors"), std::string("model-1\0x", 9), std::string(300, 'n')}) {
+    change_index([&](nlohmann::json& map) { map["model.norm.weight"] = name; });
+    expect_refused(HasSubstr(nlohmann::json(name).dump() + " is not the name of a file beside the index"));
+  }
   write_bytes(index_path(), R"({"metadata": {}})");
   expect_refused(HasSubstr("has no \"weight_map\""));
 }
