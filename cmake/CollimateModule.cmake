@@ -1,9 +1,10 @@
-# collimate_module(<name> SOURCES <file>... [USES <module>...] [LINKS <target>...] [LIBTORCH] [PURE])
+# collimate_module(<name> SOURCES <file>... [USES <module>...] [LINKS <target>...] [LIBTORCH] [PURE] [READS_FILES])
 #
 # Makes collimate_<name>. USES are the allowed edges of docs/design.md; LIBTORCH joins the shared precompiled header;
-# PURE states that neither MPI, nor libtorch, nor HDF5 is linked (tests/lint reads a binary of all of them to hold us to it).
+# PURE states that neither MPI, nor libtorch, nor HDF5 is linked (tests/lint reads a binary of all of them to hold us to it);
+# READS_FILES lets the fuzzers of a sanitized build see which code an input reaches.
 function(collimate_module name)
-  cmake_parse_arguments(arg "LIBTORCH;PURE" "" "SOURCES;USES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "LIBTORCH;PURE;READS_FILES" "" "SOURCES;USES;LINKS" ${ARGN})
   set(target collimate_${name})
   add_library(${target} STATIC ${arg_SOURCES})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include)
@@ -15,6 +16,9 @@ function(collimate_module name)
   target_link_libraries(${target} PUBLIC ${arg_LINKS})
   if(arg_LIBTORCH)
     collimate_use_libtorch(${target})
+  endif()
+  if(arg_READS_FILES AND COLLIMATE_SANITIZERS)
+    collimate_trace_coverage(${target})
   endif()
   if(arg_PURE)
     set_property(GLOBAL APPEND PROPERTY COLLIMATE_PURE_TARGETS ${target})
@@ -28,6 +32,26 @@ endfunction()
 function(collimate_compile_together target)
   set_target_properties(${target} PROPERTIES
     UNITY_BUILD ${COLLIMATE_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE ${COLLIMATE_UNITY_SOURCES})
+endfunction()
+
+# Calls of the fuzzers' hook in every basic block: libFuzzer's with Clang, __sanitizer_cov_trace_pc with GCC. Binaries other than the
+# fuzzers get an empty hook from an archive, which the linker looks at last.
+if(COLLIMATE_SANITIZERS AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/no_coverage.cpp CONTENT "extern \"C\" void __sanitizer_cov_trace_pc() {}\n")
+  add_library(collimate_no_coverage STATIC ${PROJECT_BINARY_DIR}/no_coverage.cpp)
+endif()
+function(collimate_trace_coverage target)
+  if(TARGET collimate_no_coverage)
+    target_compile_options(${target} PRIVATE -fsanitize-coverage=trace-pc)
+    target_link_libraries(${target} PUBLIC collimate_no_coverage)
+  else()
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+  # Twice as many inputs a second. Code with libtorch shares a precompiled header, and so its level.
+  get_target_property(header ${target} PRECOMPILE_HEADERS_REUSE_FROM)
+  if(NOT header)
+    target_compile_options(${target} PRIVATE -O1)
+  endif()
 endfunction()
 
 # Links libtorch and takes the shared precompiled header.

@@ -1,5 +1,6 @@
-# Registration of tests. Every test has a label (unit, mpi, parity, e2e, slurm, tools, lint) and a time-out. The target unit_tests
-# is all unit test binaries, which are no part of a default build: launch/test makes and runs them once, in the sanitizer build.
+# Registration of tests. Every test has a label (unit, fuzz, mpi, parity, e2e, slurm, tools, lint) and a time-out. The targets
+# unit_tests and fuzzers are all binaries of these labels, which are no part of a default build: launch/test makes and runs them once,
+# in the sanitizer build.
 find_package(GTest REQUIRED)
 
 # Seconds for a test, however slow the machine: only what hangs takes them. The tests' own patience (tests/support/jobs.py) is shorter.
@@ -10,6 +11,7 @@ set(collimate_test_timeout 1200)
 set(collimate_halves_of_a_core 2)
 set(collimate_slow_cost 1000)
 add_custom_target(unit_tests)
+add_custom_target(fuzzers)
 
 # A test runs for seconds and its kernels are libtorch's: optimizing it would take most of the time of a whole build. The
 # modules keep their own level, and so have another precompiled header.
@@ -40,6 +42,24 @@ function(collimate_add_unit_test name)
   set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${collimate_test_timeout} PROCESSORS ${collimate_halves_of_a_core}
+    ENVIRONMENT OMP_NUM_THREADS=1)
+endfunction()
+
+# collimate_add_fuzz_test(<reader> USES <module>... [LIBTORCH]): <reader>_fuzz.cpp with the engine of tests/fuzz/engine, or with
+# libFuzzer where the compiler is Clang. As a test it runs for 30 s, from the same seed each time.
+function(collimate_add_fuzz_test reader)
+  cmake_parse_arguments(arg "LIBTORCH" "" "USES" ${ARGN})
+  set(name ${reader}_fuzz)
+  collimate_test_binary(${name} ${name}.cpp "fuzz_engine;${arg_USES}" ${arg_LIBTORCH})
+  set(seconds --seconds 30)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set(seconds -max_total_time=30 -seed=1)
+  endif()
+  add_dependencies(fuzzers ${name})
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  add_test(NAME ${name} COMMAND ${name} ${seconds})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${collimate_test_timeout} PROCESSORS ${collimate_halves_of_a_core}
     ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()
 
