@@ -37,7 +37,7 @@ def test_all_tests_run_with_and_without_sanitizers(run_tests):
     assert [call for call in calls if call.startswith("ctest")] == ["ctest --preset all", "ctest --preset asan"]
 
 
-@pytest.mark.parametrize(("preset", "what"), [("all", "the tests"), ("asan", "the unit tests with sanitizers")])
+@pytest.mark.parametrize(("preset", "what"), [("all", "the tests"), ("asan", "the unit tests and fuzzers with sanitizers")])
 def test_a_test_that_fails_keeps_no_other_from_running(run_tests, preset, what):
     code, said, calls = run_tests(f"ctest --preset {preset}")
     assert code == 1 and "all passed" not in said and f"failed: {what}; " in said
