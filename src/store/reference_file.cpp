@@ -141,7 +141,7 @@ void ReferenceFile::read_tokens(std::span<const ReferenceRow> all, std::uint64_t
   values.require_shape({num_labelled_tokens(all)});
   std::uint64_t first_token = num_labelled_tokens(all.first(begin));
   for (ReferenceRow& row : rows) {
-    row.token_logps.resize(num_response_tokens({&row, 1}));
+    row.token_logps.resize(num_labelled_tokens({&row, 1}));
     values.read_range(first_token, std::span(row.token_logps));
     first_token += row.token_logps.size();
     for (const float value : row.token_logps) {

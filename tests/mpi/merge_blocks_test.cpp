@@ -50,7 +50,7 @@ class MergeBlocksTest : public ::testing::TestWithParam<bool> {
   }
 
   // Saves them in blocks of three, and says which ids each has.
-  [[nodiscard]] std::vector<std::vector<Hash128>> save(const BlockParts& parts, std::vector<ReferenceRow> all) const {
+  [[nodiscard]] std::vector<std::vector<Hash128>> save(BlockParts& parts, std::vector<ReferenceRow> all) const {
     std::vector<std::vector<Hash128>> ids;
     if (world_->rank() == 0) parts.prepare();
     for (std::size_t begin = 0; begin < all.size(); begin += 3) {
@@ -64,7 +64,7 @@ class MergeBlocksTest : public ::testing::TestWithParam<bool> {
   }
 
   void merge(std::vector<ReferenceRow> scored, const std::optional<ReferenceStore>& existing) const {
-    const BlockParts parts(path_, identity_, form_);
+    BlockParts parts(path_, identity_, form_);
     const std::vector<std::vector<Hash128>> blocks = save(parts, std::move(scored));
     merge_blocks(
         {.path = path_, .identity = identity_, .form = form_, .parts = parts, .blocks = blocks, .existing = existing},
@@ -99,7 +99,7 @@ TEST_P(MergeBlocksTest, fewer_rows_than_ranks_are_enough) {
 }
 
 TEST_P(MergeBlocksTest, a_block_that_is_gone_is_an_error_on_all_ranks) {
-  const BlockParts parts(path_, identity_, form_);
+  BlockParts parts(path_, identity_, form_);
   const std::vector<std::vector<Hash128>> blocks{{hash_text("pair 1")}};
   const std::optional<ReferenceStore> existing;
   EXPECT_THROW(
@@ -112,7 +112,7 @@ TEST_P(MergeBlocksTest, a_block_that_is_gone_is_an_error_on_all_ranks) {
 
 TEST_P(MergeBlocksTest, a_full_disk_is_an_error_on_all_ranks_and_leaves_the_old_store) {
   // Blocks on one disk, which all see; the store on another, which only the rank that lays it out needs to.
-  const BlockParts parts(path_, identity_, form_);
+  BlockParts parts(path_, identity_, form_);
   const std::vector<ReferenceRow> added = rows(100, 220);
   const std::vector<std::vector<Hash128>> blocks = save(parts, added);
   std::optional<SmallDisk> disk;

@@ -11,7 +11,7 @@ TEST(NamedMetricsTest, have_their_names_with_the_prefix_before) {
   ObjectiveConfig config;
   config.loss_type = {LossType::kSft};
   const NamedMetrics named =
-      named_metrics(Objective(config), {0.5, -3.0}, {.weight = 2.0, .chosen_tokens = 6.0}, "eval_");
+      named_metrics(Objective(config), {0.5, -3.0}, {.weight = 2.0, .labelled_chosen_tokens = 6.0}, "eval_");
   EXPECT_EQ(named, (NamedMetrics{{"eval_loss", 0.5}, {"eval_logps/chosen", -3.0}}));
 }
 
