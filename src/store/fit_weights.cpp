@@ -65,9 +65,9 @@ class Fitting {
       }
     }
     for (const auto& [file, tensors] : lost) {
-      problems_.add("file", fmt::format("{}: there is no such file, in which the index places {}{}", file,
-                                        tensors.front(),
-                                        tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : ""));
+      problems_.add("file",
+                    fmt::format("{}: there is no such file, in which the index places {}{}", file, tensors.front(),
+                                tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : ""));
     }
   }
 
@@ -104,8 +104,8 @@ class Fitting {
   void expect_none(const std::string& tensor, const std::string& file, const std::string& shape) {
     if (!place_of_.emplace(tensor, file).second) return;
     const std::string meaning = meaning_of_unexpected(tensor, spec_);
-    problems_.add("unexpected " + meaning, fmt::format("unexpected: {} in {}{}{}{}", tensor, file, shape,
-                                                       meaning.empty() ? "" : ": ", meaning));
+    problems_.add("unexpected " + meaning,
+                  fmt::format("unexpected: {} in {}{}{}{}", tensor, file, shape, meaning.empty() ? "" : ": ", meaning));
   }
 
   const ModelSpec& spec_;
@@ -127,8 +127,8 @@ std::map<std::string, TensorView> fit_weights(const ModelSpec& spec, const std::
   if (fitting.problems().empty()) return std::move(fitting).views();
   const std::string unread =
       weights.unread.empty() ? "" : fmt::format("\n  not read: {}", fmt::join(weights.unread, ", "));
-  throw InputError(fmt::format("{}: the weights do not fit config.json:{}{}", folder, fitting.problems().text("\n  "),
-                               unread));
+  throw InputError(
+      fmt::format("{}: the weights do not fit config.json:{}{}", folder, fitting.problems().text("\n  "), unread));
 }
 
 }  // namespace collimate::detail

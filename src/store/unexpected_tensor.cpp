@@ -25,43 +25,43 @@ constexpr std::string_view kOtherTask = "a head for another task: a reward, valu
 constexpr std::string_view kImages = "a part of a model that sees or hears, which is not supported";
 
 /// A part of a tensor's name, and what it gives away.
-struct Sign {
+struct NamePart {
   std::string_view part;
   std::string_view meaning;
 };
 
-constexpr std::array kSigns{Sign{"lora_", kAdapter},
-                            Sign{".base_layer.", kAdapter},
-                            Sign{"base_model.model.", kAdapter},
-                            Sign{".modules_to_save", kAdapter},
-                            Sign{".qweight", kQuantized},
-                            Sign{".qzeros", kQuantized},
-                            Sign{".scales", kQuantized},
-                            Sign{".g_idx", kQuantized},
-                            Sign{".SCB", kQuantized},
-                            Sign{".weight_format", kQuantized},
-                            Sign{".absmax", kQuantized},
-                            Sign{".quant_map", kQuantized},
-                            Sign{".nested_", kQuantized},
-                            Sign{".quant_state", kQuantized},
-                            Sign{".weight_scale", kQuantized},
-                            Sign{".input_scale", kQuantized},
-                            Sign{".weight_packed", kQuantized},
-                            Sign{".weight_shape", kQuantized},
-                            Sign{"zero_point", kQuantized},
-                            Sign{".k_scale", kQuantized},
-                            Sign{".v_scale", kQuantized},
-                            Sign{".experts.", kExperts},
-                            Sign{".mlp.gate.", kExperts},
-                            Sign{"_orig_mod.", kWrapped},
-                            Sign{"module.", kWrapped},
-                            Sign{"v_head.", kOtherTask},
-                            Sign{"score.", kOtherTask},
-                            Sign{"classifier.", kOtherTask},
-                            Sign{"vision_", kImages},
-                            Sign{"visual.", kImages},
-                            Sign{"audio_", kImages},
-                            Sign{"language_model.", kImages}};
+constexpr std::array kNameParts{NamePart{"lora_", kAdapter},
+                                NamePart{".base_layer.", kAdapter},
+                                NamePart{"base_model.model.", kAdapter},
+                                NamePart{".modules_to_save", kAdapter},
+                                NamePart{".qweight", kQuantized},
+                                NamePart{".qzeros", kQuantized},
+                                NamePart{".scales", kQuantized},
+                                NamePart{".g_idx", kQuantized},
+                                NamePart{".SCB", kQuantized},
+                                NamePart{".weight_format", kQuantized},
+                                NamePart{".absmax", kQuantized},
+                                NamePart{".quant_map", kQuantized},
+                                NamePart{".nested_", kQuantized},
+                                NamePart{".quant_state", kQuantized},
+                                NamePart{".weight_scale", kQuantized},
+                                NamePart{".input_scale", kQuantized},
+                                NamePart{".weight_packed", kQuantized},
+                                NamePart{".weight_shape", kQuantized},
+                                NamePart{"zero_point", kQuantized},
+                                NamePart{".k_scale", kQuantized},
+                                NamePart{".v_scale", kQuantized},
+                                NamePart{".experts.", kExperts},
+                                NamePart{".mlp.gate.", kExperts},
+                                NamePart{"_orig_mod.", kWrapped},
+                                NamePart{"module.", kWrapped},
+                                NamePart{"v_head.", kOtherTask},
+                                NamePart{"score.", kOtherTask},
+                                NamePart{"classifier.", kOtherTask},
+                                NamePart{"vision_", kImages},
+                                NamePart{"visual.", kImages},
+                                NamePart{"audio_", kImages},
+                                NamePart{"language_model.", kImages}};
 
 /// The layer of a name such as model.layers.3.mlp.up_proj.weight.
 std::optional<std::int64_t> find_layer(std::string_view name) {
@@ -81,9 +81,9 @@ bool is_computed_buffer(std::string_view name) {
 }
 
 std::string meaning_of_unexpected(std::string_view name, const ModelSpec& spec) {
-  const auto* sign =
-      std::ranges::find_if(kSigns, [&](const Sign& each) { return name.find(each.part) != std::string_view::npos; });
-  if (sign != kSigns.end()) return std::string(sign->meaning);
+  const auto* sign = std::ranges::find_if(
+      kNameParts, [&](const NamePart& each) { return name.find(each.part) != std::string_view::npos; });
+  if (sign != kNameParts.end()) return std::string(sign->meaning);
   if (const auto layer = find_layer(name); layer && *layer >= spec.num_layers) {
     return fmt::format("config.json has {} layers (num_hidden_layers), counted from 0", spec.num_layers);
   }

@@ -4,15 +4,13 @@ import json
 import math
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from jobs import BINARY, collimate, in_private_mount, refuse, step_metrics, succeed
-from model_folders import VOCAB_SIZE, make_llama, write_tokenizer
+from model_folders import VOCAB_SIZE, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
 from preferences.file_lock import FileLock
 from safetensors.torch import load_file, save_file

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs import BINARY, REPOSITORY, environment_of, refuse, succeed, write_config
+from jobs import BINARY, PATIENCE, REPOSITORY, environment_of, refuse, succeed, write_config
 from model_folders import VOCAB_SIZE, make_llama
 
 SECTION = (REPOSITORY / "README.md").read_text().split("\n## By hand\n")[1].split("\n## ")[0]
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     """The model folder MODEL, preference text and the configuration."""
     make_llama(tmp_path / "MODEL")
     for name, first, number in (("pairs.jsonl", 0, 128), ("held_out.jsonl", 128, 16)):
-        rows = [{"prompt": word(i), "chosen": f"{word(i + 1)} {word(i // 9)}", "rejected": word(i + 2)}
+        rows = [{"prompt": word(i), "chosen": f" {word(i + 1)} {word(i // 9)}", "rejected": f" {word(i + 2)}"}
                 for i in range(first, first + number)]  # fmt: skip
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "run.yaml").write_text(CONFIGURATION)
@@ -55,7 +55,7 @@ def word(number: int) -> str:
 def tokenize(folder: Path, source: str, output: str) -> None:
     program = str(REPOSITORY / "tools/tokenize_preferences.py")
     options = ["--model", "MODEL", "--input", source, "--output", output, "--max-length", "64"]
-    subprocess.run([sys.executable, program, *options], cwd=folder, check=True, timeout=60, capture_output=True)
+    subprocess.run([sys.executable, program, *options], cwd=folder, check=True, timeout=PATIENCE, capture_output=True)
 
 
 def files_in(folder: Path) -> set[str]:
@@ -70,7 +70,7 @@ def test_every_command_of_the_readme_does_what_it_says(folder):
         for written, meant in PROGRAMS.items():
             line = re.sub(written, meant, line)
         before = files_in(folder)
-        done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=120, env=environment_of(1))
+        done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=PATIENCE, env=environment_of(1))
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         if output is None:
             assert done.stdout and files_in(folder) == before, line

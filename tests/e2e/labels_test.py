@@ -106,7 +106,8 @@ def test_check_says_how_many_tokens_are_labelled(labelled_run):
     num_tokens = sum(len(pair.tokens) for pair in pairs)
     assert f"{num_tokens} tokens, {num_labelled} of them labelled" in succeed("check", labelled_run.config()).stdout
     some = labelled_run.folder / "some.h5"
-    assert "of them labelled" in succeed("inspect", some, "--verify").stdout
+    labelled = json.loads(succeed("inspect", some, "--verify", "--json").stdout)["labelled_tokens"]
+    assert labelled == sum(sum(labels) for pair in LABELLED for labels in pair.response_labels)
 
 
 def test_wrong_labels_are_refused_before_anything_is_written(labelled_run):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import REPOSITORY, command_of, environment_of
+from jobs import PATIENCE, REPOSITORY, command_of, environment_of
 
 NO_LOCKS = Path(os.environ["COLLIMATE_BUILD"]) / "tests" / "e2e" / "libno_locks.so"
 REASONS = {errno.ENOSYS: "Function not implemented", errno.EOPNOTSUPP: "Operation not supported", errno.ENOLCK: "No locks available"}
@@ -43,7 +43,7 @@ def call(*arguments, ranks: int, way: dict[str, str]) -> subprocess.CompletedPro
     options = [option for name, value in way.items() for option in ("-x", f"{name}={value}")]
     command = command_of(*arguments, ranks=ranks, launcher_options=["--timeout", 110, *options])
     environment = environment_of(1) | (way if ranks == 1 else {})
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
 
 
 def tokenize(run, output: Path, way: dict[str, str]) -> subprocess.CompletedProcess:
@@ -53,7 +53,7 @@ def tokenize(run, output: Path, way: dict[str, str]) -> subprocess.CompletedProc
     program = REPOSITORY / "tools/tokenize_preferences.py"
     options = ["--model", run.sections["model"]["path"], "--input", lines, "--output", output, "--max-length", "64", "--workers", "1"]
     return subprocess.run(
-        [sys.executable, program, *map(str, options)], capture_output=True, text=True, timeout=60, env=os.environ | way
+        [sys.executable, program, *map(str, options)], capture_output=True, text=True, timeout=PATIENCE, env=os.environ | way
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dpo_loop import read_rows, response_logp
+from dpo_loop import pair_logps, read_rows, token_logps
 from jobs import collimate, read_metrics, refuse, succeed
 from model_folders import VOCAB_SIZE, make_llama
 from pairs import pair_id, random_pairs, rows_of
@@ -55,7 +55,7 @@ def test_scores_are_those_of_transformers_at_any_layout(run, folders, name, para
     for pair in random_pairs(24, VOCAB_SIZE, seed=1):
         prompt, *responses = (torch.tensor(part) for part in (pair.prompt, pair.chosen, pair.rejected))
         with torch.no_grad():
-            theirs = [response_logp(model, prompt, response).item() for response in responses]
+            theirs = [token_logps(model, prompt, response).double().sum().item() for response in responses]
         assert rows[pair_id(pair)] == pytest.approx(theirs, rel=1e-5)
 
 
@@ -88,7 +88,7 @@ def test_a_head_of_its_own_is_planned_trained_resumed_and_exported(own_head_run,
     model = AutoModelForCausalLM.from_pretrained(exported)
     rows = read_rows(run.folder / "eval.h5")
     with torch.no_grad():
-        values = [row["weight"] * response_logp(model, *row["parts"][:2]).item() for row in rows]
+        values = [row["weight"] * pair_logps(model, row)[0].item() for row in rows]
     assert sum(values) / sum(row["weight"] for row in rows) == pytest.approx(trained["eval_logps/chosen"], rel=1e-5)
 
 

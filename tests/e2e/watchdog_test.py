@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import BINARY, PATIENCE, REPOSITORY, command_of, environment_of, running, step_metrics, succeed, write_config
+from jobs import BINARY, PATIENCE, REPOSITORY, command_of, environment_of, running, step_metrics, succeed
 
 PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests/e2e/watchdog_probe"
 LIMIT = 3

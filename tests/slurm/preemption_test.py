@@ -81,7 +81,7 @@ def test_a_job_that_is_preempted_again_and_again_computes_what_an_undisturbed_on
         steps_before = last_step(output)
         wanted = lambda: cluster.job(job)["JobState"] == "RUNNING" and log.exists() and log.read_text().count(": start ") == number + 1  # noqa: E731, B023
         cluster.wait_until(wanted, f"start {number + 1}")
-        cluster.wait_until(lambda: is_in(phase, output, tmp_path / "cut.reference.h5", steps_before) or is_over(cluster, job), phase, 60)  # noqa: B023
+        cluster.wait_until(lambda: is_in(phase, output, tmp_path / "cut.reference.h5", steps_before) or is_over(cluster, job), phase)  # noqa: B023
         if is_over(cluster, job):
             break
         time.sleep(moments.random() * 0.5)

@@ -14,8 +14,9 @@ namespace collimate::detail {
 
 namespace {
 
-// Of all ranks' bytes together, in one exchange of all_gather_bytes.
-constexpr std::size_t kGatheredBytes = std::size_t{64} << 20U;
+// Of all ranks' bytes together, in one exchange of all_gather_bytes: each rank of a machine has room for as many beside
+// the result.
+constexpr std::size_t kGatheredBytes = std::size_t{4} << 20U;
 
 void require_cpu(const at::Tensor& tensor) { check(tensor.is_cpu(), "the mpi backend takes CPU tensors"); }
 
