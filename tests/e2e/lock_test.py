@@ -47,7 +47,7 @@ def call(*arguments, ranks: int, way: dict[str, str]) -> subprocess.CompletedPro
 
 
 def tokenize(run, output: Path, way: dict[str, str]) -> subprocess.CompletedProcess:
-    rows = [{"prompt": f"w{i + 3}", "chosen": "w20", "rejected": "w21"} for i in range(8)]
+    rows = [{"prompt": f"w{i + 3}", "chosen": " w20", "rejected": " w21"} for i in range(8)]
     lines = run.folder / "rows.jsonl"
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
     program = REPOSITORY / "tools/tokenize_preferences.py"
