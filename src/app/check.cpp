@@ -25,8 +25,8 @@ namespace {
 
 void print_data(const char* name, const PreferenceDataset& dataset) {
   print_answer("# {}: {} pairs ({} left out by min_confidence), {} tokens, {} of them labelled, longest sequence {}\n",
-             name, dataset.size(), dataset.num_filtered_pairs(), dataset.num_tokens(), dataset.num_labelled_tokens(),
-             dataset.longest_sequence());
+               name, dataset.size(), dataset.num_filtered_pairs(), dataset.num_tokens(), dataset.num_labelled_tokens(),
+               dataset.longest_sequence());
 }
 
 void print_steps(const RunConfig& config, const PreferenceDataset& train) {
