@@ -28,7 +28,7 @@ void read_state(const std::string& text) {
   const nlohmann::json state = parse_json(text, "manifest.json");
   const TrainProgress progress =
       progress_of({.step = kStep, .trainer_state = state, .configuration = "", .layout = {}});
-  const std::vector<std::string> known{"loss"};
+  const std::vector<Metric> known{{.name = "loss", .better = Better::kLess}};
   BestMetric best("eval_loss", known);
   best.restore(progress.best);
   EarlyStopping stopping(EarlyStoppingConfig{}, best.name());
