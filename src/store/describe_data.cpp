@@ -79,6 +79,7 @@ Description describe_preferences(const std::string& path, InspectDepth depth) {
                           {"path", path},
                           {"pairs", pairs.size()},
                           {"tokens", pairs.num_tokens()},
+                          {"labelled_tokens", pairs.num_labelled_tokens()},
                           {"longest_sequence", pairs.longest_sequence()}};
   add_tokenization(description, tokenization);
   description["sources"] = source_names;

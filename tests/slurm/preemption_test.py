@@ -1,5 +1,6 @@
 """Jobs that Slurm takes their nodes from, or that meet their time limit, come back by themselves and compute what nobody would have disturbed."""
 
+import math
 import random
 import time
 from pathlib import Path
@@ -106,12 +107,21 @@ def is_over(cluster, job: str) -> bool:
     return cluster.job(job)["JobState"] in ("COMPLETED", "FAILED", "CANCELLED")
 
 
+def steps_that_take(seconds: float, write_long) -> int:
+    """Steps that last for so long on this machine, start and scoring included, or longer."""
+    config, _ = write_long("measured")
+    begin = time.monotonic()
+    succeed("train", config, ranks=4)
+    return NUM_STEPS * math.ceil(seconds / (time.monotonic() - begin) + 1)
+
+
 def test_a_job_that_meets_its_time_limit_goes_on_until_it_is_done(cluster, write_long):
     # The signal comes 50 s ahead of the limit of one minute, or up to a minute earlier: soon after the start.
+    num_steps = steps_that_take(15, write_long)
     config, output = write_long("limited")
-    job, log = submit(cluster, config, output, "--time=1", "--lead=50")
+    job, log = submit(cluster, config, output, "--time=1", "--lead=50", f"--set=train.max_steps={num_steps}")
     assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", log.read_text()
     stops = stops_in(log)
     assert stops and all("SIGUSR1 on rank" in line for line in stops), log.read_text()
-    assert [line["step"] for line in step_metrics(output)] == list(range(1, NUM_STEPS + 1))
-    assert load_checkpoint(output / "checkpoints/latest")[0]["step"] == NUM_STEPS
+    assert [line["step"] for line in step_metrics(output)] == list(range(1, num_steps + 1))
+    assert load_checkpoint(output / "checkpoints/latest")[0]["step"] == num_steps

@@ -78,13 +78,13 @@ TEST_F(WeightIndexTest, names_a_tensor_that_no_shard_has_and_where_it_should_be)
             Not(HasSubstr("model.norm"))));
 }
 
-TEST_F(WeightIndexTest, names_every_missing_shard) {
+TEST_F(WeightIndexTest, names_a_missing_shard_and_how_many_more_there_are) {
   write();
   fs::remove(fs::path(path()) / "model-0.safetensors");
   fs::remove(fs::path(path()) / "model-2.safetensors");
   expect_refused(AllOf(HasSubstr("model-0.safetensors: there is no such file, in which the index places "),
-                       HasSubstr("and 7 more"), HasSubstr("model-2.safetensors: there is no such file"),
-                       Not(HasSubstr("model-1.safetensors")), Not(HasSubstr("missing:"))));
+                       HasSubstr("and 7 more, and 1 more like it"), Not(HasSubstr("model-1.safetensors")),
+                       Not(HasSubstr("missing:"))));
 }
 
 TEST_F(WeightIndexTest, refuses_a_tensor_that_the_model_has_no_place_for_in_index_and_file_once) {
@@ -107,8 +107,7 @@ TEST_F(WeightIndexTest, refuses_a_parameter_that_two_shards_have) {
   write_tensors(fs::path(path()) / "model-9.safetensors", last);
   change_index([](nlohmann::json& map) { map["lm_head.weight"] = "model-9.safetensors"; });
   expect_refused(
-      AllOf(HasSubstr("twice: model.embed_tokens.weight is in model-0.safetensors and in model-9.safetensors"),
-            HasSubstr("twice: lm_head.weight is in model-2.safetensors and in model-9.safetensors")));
+      HasSubstr("twice: lm_head.weight is in model-2.safetensors and in model-9.safetensors, and 1 more like it"));
 }
 
 TEST_F(WeightIndexTest, refuses_an_index_that_leads_elsewhere_or_is_none) {
