@@ -56,7 +56,7 @@ def _part_text(row: PreferenceRow, prompt: str | None, chosen: str, rejected: st
     for name, response in (("chosen", chosen), ("rejected", rejected)):
         mark = first_mark(response)
         if mark is not None and not mark.is_assistant and (mark.is_user or first_mark(prompt)):
-            raise _foreign_turn(name, response[mark.begin : mark.end])
+            raise _foreign_turn(name, response.lstrip()[: mark.end])
     return Turns(prompt, chosen, rejected, repeats)
 
 

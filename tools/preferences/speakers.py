@@ -43,16 +43,17 @@ class Mark:
 
 
 def marks_of(text: str) -> list[Mark]:
-    return [
-        Mark(found.start(), found.end(), found["assistant"] is not None, _USER.search(found[0]) is not None)
-        for found in _MARKS.finditer(text)
-    ]
+    return [_mark(found) for found in _MARKS.finditer(text)]
 
 
 def first_mark(text: str) -> Mark | None:
-    """The mark that a text begins with, if it does."""
-    leading = len(text) - len(text.lstrip())
-    return next((mark for mark in marks_of(text)[:1] if mark.begin <= leading), None)
+    """The mark that a text begins with, after blanks, if it does; begin and end are counted from after the blanks."""
+    found = _MARKS.match(text.lstrip())
+    return None if found is None else _mark(found)
+
+
+def _mark(found: re.Match[str]) -> Mark:
+    return Mark(found.start(), found.end(), found["assistant"] is not None, _USER.search(found[0]) is not None)
 
 
 def text_border(chosen: str, rejected: str) -> tuple[int, Mark | None]:
