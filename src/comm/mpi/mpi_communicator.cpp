@@ -188,6 +188,7 @@ std::vector<std::string> MpiCommunicator::do_all_gather_bytes(const std::string&
   const std::size_t longest = *std::ranges::max_element(lengths);
   const std::size_t most = std::max<std::size_t>(1, kGatheredBytes / lengths.size());
   std::vector<std::string> all(lengths.size());
+  for (std::size_t rank = 0; rank < all.size(); ++rank) all[rank].reserve(lengths[rank]);
   for (std::size_t begin = 0; begin < longest; begin += most) gather_slices(group, bytes, lengths, {begin, most}, all);
   return all;
 }
