@@ -86,14 +86,14 @@ target_compile_definitions(collimate_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1
 # Kernels register themselves when their library is loaded, so none may be dropped for lack of a referenced symbol.
 target_link_libraries(collimate_libtorch INTERFACE
   "-Wl,--push-state,--no-as-needed" ${libtorch_libraries} "-Wl,--pop-state")
-set(COLLIMATE_HAS_NCCL OFF)
+set(COLLIMATE_HAS_CUDA OFF)
 if(libtorch_kind STREQUAL CUDA)
-  set(COLLIMATE_HAS_NCCL ON)
+  set(COLLIMATE_HAS_CUDA ON)
   # What its libraries need in turn (cuDNN, cuBLAS of the Python packages) they find through their own run paths.
   target_link_options(collimate_libtorch INTERFACE LINKER:--allow-shlib-undefined)
-  # What a source of the nccl backend includes besides. The Python packages that torch's own brings have the headers of CUDA
+  # What a source that speaks to a GPU includes besides. The Python packages that torch's own brings have the headers of CUDA
   # and NCCL; elsewhere an installed toolkit does. They come last: CUDA carries a standard library of its own.
-  add_library(collimate_nccl_headers INTERFACE)
+  add_library(collimate_cuda INTERFACE)
   file(GLOB packages ${libtorch}/../nvidia/cu* ${libtorch}/../nvidia/nccl)
   foreach(header cuda_runtime_api.h crt/host_defines.h nv/target cusparse.h nccl.h)
     find_path(found ${header} HINTS ${packages} PATHS ENV CUDA_HOME ENV NCCL_HOME /usr/local/cuda
@@ -102,10 +102,46 @@ if(libtorch_kind STREQUAL CUDA)
       message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${libtorch} is a CUDA build, but ${header} was found neither beside it nor in "
         "a CUDA toolkit. Install the toolkit and NCCL, or set CUDA_HOME and NCCL_HOME.")
     endif()
-    target_compile_options(collimate_nccl_headers INTERFACE "SHELL:-idirafter ${found}")
+    target_compile_options(collimate_cuda INTERFACE "SHELL:-idirafter ${found}")
     unset(found)
   endforeach()
+  # The run time that libtorch loads itself: a second one would be another library's state.
+  file(GLOB cudart ${libtorch}/../nvidia/cu*/lib/libcudart.so.* ${libtorch}/../nvidia/cuda_runtime/lib/libcudart.so.*
+    ${libtorch}/lib/libcudart*.so*)
+  if(NOT cudart)
+    find_library(cudart cudart PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES lib64 lib NO_CACHE REQUIRED)
+  endif()
+  list(GET cudart 0 cudart)
+  target_link_libraries(collimate_cuda INTERFACE ${cudart})
 endif()
+
+# Kernels of our own are compiled by the nvcc that lies beside libtorch's CUDA headers, or by an installed toolkit's. They
+# include no header of libtorch.
+set(COLLIMATE_CUDA_ARCHITECTURES 80 90 100 CACHE STRING "Compute capabilities that kernels are compiled for; the last one as PTX, too")
+function(collimate_cuda_objects result)
+  file(GLOB packages ${libtorch}/../nvidia/cu*)
+  find_program(COLLIMATE_NVCC nvcc HINTS ${packages} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin REQUIRED)
+  find_path(cccl nv/target HINTS ${packages} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include/cccl include
+    NO_CACHE REQUIRED)
+  set(flags -std=c++20 -O3 -I${cccl} -Xcompiler=-fPIC,-fvisibility=hidden)
+  foreach(architecture IN LISTS COLLIMATE_CUDA_ARCHITECTURES)
+    list(APPEND flags -gencode=arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+  list(GET COLLIMATE_CUDA_ARCHITECTURES -1 newest)
+  list(APPEND flags -gencode=arch=compute_${newest},code=compute_${newest})
+  set(objects)
+  foreach(source IN LISTS ARGN)
+    cmake_path(GET source STEM name)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.cu.o)
+    add_custom_command(OUTPUT ${object}
+      COMMAND ${COLLIMATE_NVCC} ${flags} -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
+      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} DEPFILE ${object}.d
+      COMMENT "Compiling the CUDA kernels of ${source}" VERBATIM)
+    list(APPEND objects ${object})
+  endforeach()
+  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+  set(${result} ${objects} PARENT_SCOPE)
+endfunction()
 
 # An installed program finds the same libtorch.
 list(APPEND CMAKE_INSTALL_RPATH ${libtorch}/lib)

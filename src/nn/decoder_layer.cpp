@@ -6,7 +6,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
-#include "collimate/nn/attention.hpp"
 #include "collimate/nn/gated_activation.hpp"
 #include "collimate/nn/rms_norm.hpp"
 
@@ -84,7 +83,7 @@ at::Tensor DecoderLayer::attend(LinearInput normed, const StreamContext& context
   const auto heads = [&](const at::Tensor& x) { return x.view({x.size(0), x.size(1) / head_dim_, head_dim_}); };
   const at::Tensor q = heads(apply_rope(qkv[0], context.rope));
   const at::Tensor k = heads(apply_rope(qkv[1], context.rope));
-  const at::Tensor out = attention(q, k, heads(qkv[2]), context.segments, window_).out;
+  const at::Tensor out = attention(q, k, heads(qkv[2]), context.attention, window_).out;
   return sum_partial({.value = out.view({out.size(0), out.size(1) * head_dim_})}, attention_output_, context);
 }
 

@@ -23,9 +23,10 @@ std::int64_t mask_bytes(const ModelSpec& spec, std::int64_t longest_segment, std
 }  // namespace
 
 LayerBytes::LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int64_t element_bytes,
-                       const StreamSize& stream)
+                       const StreamSize& stream, DeviceType device)
     : element(element_bytes),
       wide(sum_element_bytes(element_bytes)),
+      is_gpu(device == DeviceType::kCuda),
       tp_size(shard.tp_size),
       divides_rows(shard.sequence_parallel && shard.tp_size > 1),
       has_qk_norm(spec.qk_norm),
@@ -46,12 +47,23 @@ LayerBytes::LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int
   ffn = num_rows * ffn_size * element;
   log_sum_exp = num_rows * own_heads * wide;
   inverse_rms = own_rows * wide;
-  norm_partial = divide_up(own_rows, kNormBlockRows) * hidden_size * wide;
+  norm_partial = (is_gpu ? kGpuNormBlocks : divide_up(own_rows, kNormBlockRows)) * hidden_size * wide;
   // A call's output, and twice that while two calls are merged; its gradients, and the sums behind those of k and v.
   const std::int64_t masks = mask_bytes(spec, stream.longest_segment, element);
   attention_forward = stream.longest_segment * q_size * (element + 2 * wide) + masks;
   attention_backward = stream.longest_segment * ((q_size + 2 * kv_size) * element + kv_size * wide) + masks;
+  if (is_gpu && element < wide) plan_whole_stream_attention(stream);
   exchanged = exchange_bytes(num_rows * hidden_size, element, tp_size);
+}
+
+// FlashAttention over all rows at once: the gathered keys and values and their gradients, which come for every head
+// first, and the sums behind the rows' gradients.
+void LayerBytes::plan_whole_stream_attention(const StreamSize& stream) {
+  const std::int64_t keys = stream.num_prefix_keys > 0 ? num_rows + stream.num_prefix_keys : 0;
+  const std::int64_t gathered = 2 * keys * kv_size * element;
+  const std::int64_t of_all_heads = q_size > kv_size ? 2 * (num_rows + stream.num_prefix_keys) * q_size * element : 0;
+  attention_forward = gathered;
+  attention_backward = 2 * gathered + of_all_heads + num_rows * q_size * wide + log_sum_exp;
 }
 
 void LayerPlay::forward(bool has_delta) {
@@ -185,7 +197,8 @@ void LayerPlay::products(const Linears& linears, GradientParts parts) {
   bool is_first = true;
   for (const std::int64_t out_size : linears.out_sizes) {
     // The kernels want one operand turned; the smaller one is. float64 has none of that.
-    const std::int64_t turned = b.element == 8 ? 0 : b.num_rows * std::min(out_size, linears.in_size) * b.element;
+    const std::int64_t turned =
+        b.element == 8 || b.is_gpu ? 0 : b.num_rows * std::min(out_size, linears.in_size) * b.element;
     if (takes_weights) take_gradient(out_size * linears.in_size, turned);
     if (parts == GradientParts::kWeights) continue;
     is_first ? hold(linears.grad_x) : use(linears.grad_x);
@@ -195,10 +208,12 @@ void LayerPlay::products(const Linears& linears, GradientParts parts) {
 }
 
 void LayerPlay::take_gradient(std::int64_t elements, std::int64_t turned) {
-  use(elements * bytes_.element + turned);
-  hold(elements * bytes_.element);
+  // On a GPU a product adds to the sum of gradients itself.
+  const std::int64_t own = bytes_.is_gpu ? 0 : elements * bytes_.element;
+  use(own + turned);
+  hold(own);
   if (on_gradient_) on_gradient_(elements);
-  release(elements * bytes_.element);
+  release(own);
 }
 
 void LayerPlay::transform_backward(GradientParts parts) {

@@ -10,10 +10,12 @@ namespace collimate::detail {
 
 /// Bytes of the tensors of a layer and a stream, on one rank of the tensor axis.
 struct LayerBytes {
-  LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int64_t element_bytes, const StreamSize& stream);
+  LayerBytes(const ModelSpec& spec, const TensorShard& shard, std::int64_t element_bytes, const StreamSize& stream,
+             DeviceType device);
 
   std::int64_t element;  ///< of an element
   std::int64_t wide;     ///< of an element of a sum
+  bool is_gpu;
   int tp_size;
   bool divides_rows;
   bool has_qk_norm;
@@ -28,6 +30,9 @@ struct LayerBytes {
   std::int64_t norm_partial;                            ///< gradient of its weight, by blocks of rows
   std::int64_t attention_forward, attention_backward;   ///< of one call
   std::int64_t exchanged;                               ///< of a sum over the tensor axis
+
+ private:
+  void plan_whole_stream_attention(const StreamSize& stream);
 };
 
 /// What of a backward pass is played.

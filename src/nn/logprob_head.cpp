@@ -13,12 +13,17 @@
 #include "collimate/base/error.hpp"
 #include "collimate/nn/product.hpp"
 #include "collimate/nn/wide_dtype.hpp"
-#include "row_blocks.hpp"
+#include "device_kernels.hpp"
+#include "upload.hpp"
 
 namespace collimate {
 
 namespace {
 
+using detail::DeviceKernels;
+using detail::kernels_for;
+using detail::LocalLabels;
+using detail::LogitStatistics;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -30,17 +35,15 @@ struct RowTensors {
 };
 
 RowTensors row_tensors(std::span<const LabelledRow> rows, at::Device device) {
-  const auto count = static_cast<std::int64_t>(rows.size());
-  const RowTensors tensors{at::empty({count}, at::kLong), at::empty({count}, at::kLong), at::empty({count}, at::kLong)};
-  auto* row = tensors.row.data_ptr<std::int64_t>();
-  auto* label = tensors.label.data_ptr<std::int64_t>();
-  auto* response = tensors.response.data_ptr<std::int64_t>();
-  for (const LabelledRow& entry : rows) {
-    *row++ = entry.row;
-    *label++ = entry.label;
-    *response++ = entry.response_index;
-  }
-  return {.row = tensors.row.to(device), .label = tensors.label.to(device), .response = tensors.response.to(device)};
+  const auto column = [&](auto field) {
+    std::vector<std::int64_t> values;
+    values.reserve(rows.size());
+    for (const LabelledRow& row : rows) values.push_back(row.*field);
+    return detail::upload(values, device);
+  };
+  return {.row = column(&LabelledRow::row),
+          .label = column(&LabelledRow::label),
+          .response = column(&LabelledRow::response_index)};
 }
 
 void check_rows(std::span<const LabelledRow> rows, std::int64_t num_tokens, std::int64_t vocab_size,
@@ -53,50 +56,26 @@ void check_rows(std::span<const LabelledRow> rows, std::int64_t num_tokens, std:
   }
 }
 
+DeviceType device_type(const at::Tensor& tensor) { return tensor.is_cuda() ? DeviceType::kCuda : DeviceType::kCpu; }
+
 at::Tensor wide(const at::Tensor& tensor) { return tensor.to(wide_dtype(tensor.scalar_type())); }
 
 // Calls work(first, count) for chunks of labelled rows whose logits fit in `chunk_bytes`.
 template <class Work>
 void for_chunks(std::int64_t num_rows, const at::Tensor& weight, std::int64_t chunk_bytes, const Work& work) {
-  const auto wide_bytes = static_cast<std::int64_t>(c10::elementSize(wide_dtype(weight.scalar_type())));
-  const std::int64_t chunk_rows = head_chunk_rows(weight.size(0) * wide_bytes, chunk_bytes);
+  const auto element_bytes = static_cast<std::int64_t>(weight.element_size());
+  const std::int64_t row_bytes = weight.size(0) * logit_bytes(device_type(weight), element_bytes);
+  const std::int64_t chunk_rows = head_chunk_rows(row_bytes, chunk_bytes);
   for (std::int64_t first = 0; first < num_rows; first += chunk_rows) {
     work(first, std::min(chunk_rows, num_rows - first));
   }
 }
 
-// log sum exp of each row; `logits` is used up as working memory.
-at::Tensor consume_log_sum_exp(const at::Tensor& logits) {
-  at::Tensor result = at::empty({logits.size(0)}, logits.options());
-  detail::for_row_blocks(logits, [&](std::int64_t row, std::int64_t count) {
-    at::Tensor part = logits.narrow(0, row, count);
-    const at::Tensor most = part.amax(1, true);
-    result.narrow(0, row, count).copy_(part.sub_(most).exp_().sum(1).log_().add_(most.squeeze(1)));
-  });
-  return result;
-}
-
-// Where this rank's part of the vocabulary lies, and which labels are in it.
-struct LocalLabels {
-  at::Tensor index;     // int64 [rows], into the part; 0 for labels elsewhere
-  at::Tensor is_local;  // bool [rows]
-};
-
+// Where a rank's part of the vocabulary lies, and which labels are in it.
 LocalLabels local_labels(const at::Tensor& labels, std::int64_t vocab_begin, std::int64_t vocab_length) {
   const at::Tensor index = labels - vocab_begin;
   const at::Tensor is_local = index.ge(0).logical_and(index.lt(vocab_length));
   return {.index = index.masked_fill(is_local.logical_not(), 0), .is_local = is_local};
-}
-
-// softmax minus one-hot label of each row, in place: the gradient of the negative log-prob in the logits.
-void consume_to_gradient(const at::Tensor& logits, const at::Tensor& log_sum_exp, const LocalLabels& labels) {
-  const at::Tensor hit = labels.is_local.to(logits.scalar_type()).neg().unsqueeze(1);
-  const at::Tensor index = labels.index.unsqueeze(1);
-  detail::for_row_blocks(logits, [&](std::int64_t row, std::int64_t count) {
-    at::Tensor part = logits.narrow(0, row, count);
-    part.sub_(log_sum_exp.narrow(0, row, count).unsqueeze(1)).exp_();
-    part.scatter_add_(1, index.narrow(0, row, count), hit.narrow(0, row, count));
-  });
 }
 
 // What each row's log-prob needs, float64 [rows]: from this rank's part of the vocabulary, or from all of it.
@@ -121,12 +100,13 @@ RowStatistics local_statistics(const at::Tensor& hidden, const HeadShard& head, 
   const RowStatistics result{.log_sum_exp = at::empty({num_rows}, options),
                              .label_logit = at::empty({num_rows}, options)};
   const LocalLabels labels = local_labels(rows.label, head.vocab_begin, weight.size(0));
+  const DeviceKernels& kernels = kernels_for(hidden.device());
   for_chunks(num_rows, weight, chunk_bytes, [&](std::int64_t first, std::int64_t count) {
     const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
-    const at::Tensor logits = wide(product(hidden.index_select(0, part(rows.row)), weight));
-    const at::Tensor labelled = logits.gather(1, part(labels.index).unsqueeze(1)).squeeze(1);
-    part(result.label_logit).copy_(labelled.mul_(part(labels.is_local)));
-    part(result.log_sum_exp).copy_(consume_log_sum_exp(logits));
+    const LogitStatistics own = kernels.logit_statistics(product(hidden.index_select(0, part(rows.row)), weight),
+                                                         {part(labels.index), part(labels.is_local)});
+    part(result.label_logit).copy_(own.label_logit);
+    part(result.log_sum_exp).copy_(own.log_sum_exp);
   });
   return result;
 }
@@ -140,13 +120,17 @@ struct HeadCall {
 };
 
 // Chunks add up in wide_dtype.
-void add_weight_gradient(at::Tensor& sum, const at::Tensor& grad_logits, const at::Tensor& x) {
-  if (x.scalar_type() == wide_dtype(x.scalar_type())) {
+void add_chunk_gradient(at::Tensor& sum, const at::Tensor& grad_logits, const at::Tensor& x) {
+  const at::ScalarType dtype = wide_dtype(x.scalar_type());
+  if (x.is_cuda()) {
+    if (!sum.defined()) sum = at::zeros({grad_logits.size(1), x.size(1)}, x.options().dtype(dtype));
+    add_weight_gradient(sum, grad_logits, x);
+  } else if (x.scalar_type() == dtype) {
     sum = weight_gradient(grad_logits, x, sum);
-    return;
+  } else {
+    const at::Tensor own = weight_gradient(grad_logits, x);
+    sum = sum.defined() ? sum.add_(own) : wide(own);
   }
-  const at::Tensor own = weight_gradient(grad_logits, x);
-  sum = sum.defined() ? sum.add_(own) : wide(own);
 }
 
 class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
@@ -175,18 +159,18 @@ class LogProbFunction : public torch::autograd::Function<LogProbFunction> {
     const LocalLabels labels = local_labels(rows.label, ctx->saved_data["vocab_begin"].toInt(), weight.size(0));
     const at::Tensor row_grad = grads[0].index_select(0, rows.response).neg().to(saved[5].scalar_type()).unsqueeze(1);
     const at::Tensor grad_hidden = at::zeros(hidden.sizes(), saved[5].options());
+    const DeviceKernels& kernels = kernels_for(hidden.device());
     at::Tensor grad_weight;
     for_chunks(rows.row.size(0), weight, ctx->saved_data["chunk_bytes"].toInt(),
                [&](std::int64_t first, std::int64_t count) {
                  const auto part = [&](const at::Tensor& tensor) { return tensor.narrow(0, first, count); };
                  const at::Tensor chunk = hidden.index_select(0, part(rows.row));
-                 const at::Tensor logits = wide(product(chunk, weight));
-                 consume_to_gradient(logits, part(saved[5]), {part(labels.index), part(labels.is_local)});
-                 const at::Tensor grad_logits = logits.to(weight.scalar_type());
+                 const at::Tensor grad_logits = kernels.logit_gradient(product(chunk, weight), part(saved[5]),
+                                                                       {part(labels.index), part(labels.is_local)});
                  // A row's factor scales the small matrices, not the logits.
                  grad_hidden.index_add_(0, part(rows.row), wide(product(grad_logits, weight.t())).mul_(part(row_grad)));
                  if (!ctx->needs_input_grad(1)) return;
-                 add_weight_gradient(grad_weight, grad_logits, (chunk * part(row_grad)).to(weight.scalar_type()));
+                 add_chunk_gradient(grad_weight, grad_logits, (chunk * part(row_grad)).to(weight.scalar_type()));
                });
     if (!grad_weight.defined()) grad_weight = at::zeros_like(weight);
     return {grad_hidden.to(hidden.scalar_type()), grad_weight, {}};
@@ -208,7 +192,7 @@ ResponseLogProbs response_log_probs(const at::Tensor& hidden, const HeadShard& h
   const HeadCall call{.head = head,
                       .rows = row_tensors(rows, hidden.device()),
                       .num_responses = num_responses,
-                      .chunk_bytes = options.chunk_bytes};
+                      .chunk_bytes = options.chunk_bytes.value_or(head_chunk_bytes(device_type(hidden)))};
   variable_list outputs = LogProbFunction::apply(all_rows, head.weight, call);
   return {.sums = outputs[0], .tokens = outputs[1]};
 }

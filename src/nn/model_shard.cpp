@@ -60,7 +60,8 @@ class KeeperHook final : public torch::autograd::PostAccumulateGradHook {
   void operator()(const at::Tensor& parameter) override {
     const at::Tensor gradient = std::exchange(parameter.mutable_grad(), at::Tensor());
     // Autograd comes by even when a pass leaves the gradient to the queue.
-    if (gradient.defined()) keeper_.take_gradient(parameter, gradient);
+    if (!gradient.defined()) return;
+    keeper_.add_gradient(parameter, [&](const at::Tensor& sum) { sum.add_(gradient); });
   }
 
  private:

@@ -79,7 +79,7 @@ void OffloadedParameters::wait_for_values(std::span<const at::Tensor> parameters
 void OffloadedParameters::begin_gradients(int /*stage*/) {
   throw InvariantError("offloaded parameters take no gradients");
 }
-void OffloadedParameters::take_gradient(const at::Tensor& /*parameter*/, const at::Tensor& /*gradient*/) {
+void OffloadedParameters::add_gradient(const at::Tensor& /*parameter*/, const AddGradient& /*add*/) {
   begin_gradients(0);
 }
 void OffloadedParameters::finish_gradients(int /*stage*/) { begin_gradients(0); }

@@ -54,4 +54,15 @@ at::Tensor weight_gradient(const at::Tensor& grad, const at::Tensor& x, const at
   return addend.defined() ? product_plus(grad.t(), x.t(), addend) : product(grad.t(), x.t());
 }
 
+void add_weight_gradient(const at::Tensor& sum, const at::Tensor& grad, const at::Tensor& x) {
+  at::Tensor into = sum;
+  if (!sum.is_cuda()) {
+    into.add_(weight_gradient(grad, x));
+  } else if (sum.scalar_type() == x.scalar_type()) {
+    at::addmm_out(into, sum, grad.t(), x);
+  } else {
+    at::addmm_out(into, sum, grad.t(), x, sum.scalar_type());
+  }
+}
+
 }  // namespace collimate

@@ -13,8 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 detail::Normed run_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, double epsilon) {
-  return x.is_cpu() ? detail::cpu::normalize(x, delta, weight, epsilon)
-                    : detail::aten::normalize(x, delta, weight, epsilon);
+  return detail::kernels_for(x.device()).normalize(x, delta, weight, epsilon);
 }
 
 detail::NormGradients norm_backward(const variable_list& tensors, const at::Tensor& grad_out,
@@ -22,8 +21,7 @@ detail::NormGradients norm_backward(const variable_list& tensors, const at::Tens
   const detail::NormSaved saved{.x = tensors[0], .weight = tensors[1], .inverse_rms = tensors[2]};
   const at::Tensor grad = grad_out.contiguous();
   const at::Tensor past = grad_sum.defined() ? grad_sum.contiguous() : grad_sum;
-  return grad.is_cpu() ? detail::cpu::normalize_backward(saved, grad, past)
-                       : detail::aten::normalize_backward(saved, grad, past);
+  return detail::kernels_for(grad.device()).normalize_backward(saved, grad, past);
 }
 
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {

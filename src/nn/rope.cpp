@@ -8,11 +8,11 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/rsub.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "device_kernels.hpp"
+#include "upload.hpp"
 
 namespace collimate {
 
@@ -37,7 +37,7 @@ at::Tensor llama3_frequencies(const at::Tensor& plain, const RopeSpec& rope) {
 }
 
 void rotate(const at::Tensor& from, const at::Tensor& to, const at::Tensor& cos, const at::Tensor& sin, int direction) {
-  (from.is_cpu() ? detail::cpu::rotate : detail::aten::rotate)(from, to, cos, sin, direction);
+  detail::kernels_for(from.device()).rotate(from, to, cos, sin, direction);
 }
 
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
@@ -77,7 +77,7 @@ at::Tensor rope_inverse_frequencies(const RopeSpec& rope, std::int64_t head_dim)
 RopeTable rope_table(const at::Tensor& inverse_frequencies, std::span<const std::int64_t> positions,
                      at::ScalarType dtype) {
   const at::Tensor steps =
-      at::tensor(at::IntArrayRef(positions.data(), positions.size()), at::kFloat).to(inverse_frequencies.device());
+      detail::upload(std::vector<float>(positions.begin(), positions.end()), inverse_frequencies.device());
   const at::Tensor angles = steps.unsqueeze(1) * inverse_frequencies;
   return {.cos = angles.cos().to(dtype), .sin = angles.sin().to(dtype)};
 }

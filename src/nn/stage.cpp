@@ -8,7 +8,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
 
 #include "collimate/base/error.hpp"
 #include "collimate/model/logical_tensor.hpp"
@@ -16,6 +15,7 @@
 #include "collimate/nn/wide_dtype.hpp"
 #include "embedding.hpp"
 #include "recompute.hpp"
+#include "upload.hpp"
 
 namespace collimate {
 
@@ -61,7 +61,7 @@ HeadShard Stage::head() const {
 }
 
 at::Tensor Stage::indices(const std::vector<std::int64_t>& values) const {
-  return at::tensor(at::IntArrayRef(values), at::kLong).to(options_.device);
+  return detail::upload(values, options_.device);
 }
 
 at::Tensor Stage::embed(const MicroBatch& microbatch) const {
@@ -104,7 +104,7 @@ at::Tensor Stage::forward(const MicroBatch& microbatch, const at::Tensor& input)
   const std::int64_t num_rows = axis_.padded_rows(microbatch.num_stream_tokens());
   const RopeTable rope =
       rope_table(inverse_frequencies_, padded(microbatch.positions, num_rows), wide_dtype(options_.dtype));
-  const StreamContext context{.segments = microbatch.segments,
+  const StreamContext context{.attention = attention_stream(microbatch.segments, num_rows, options_.device),
                               .rope = rope,
                               .axis = axis_,
                               .queue = queue_,

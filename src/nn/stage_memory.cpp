@@ -26,7 +26,7 @@ class StageMemory::Play {
         stream_(stream),
         tape_(tape),
         on_gradient_(on_gradient),
-        bytes_(stage.spec_, stage.shard_, stage.element_bytes_, stream),
+        bytes_(stage.spec_, stage.shard_, stage.element_bytes_, stream, stage.device_),
         layer_(bytes_, stage.recompute_, tape, on_gradient_),
         vocabulary_(place_tensor(stage.spec_, head_tensor(stage.spec_), stage.shard_).range.length) {}
 
@@ -119,18 +119,19 @@ class StageMemory::Play {
   }
 
   [[nodiscard]] std::int64_t chunk_rows() const {
-    const std::int64_t rows = head_chunk_rows(vocabulary_ * bytes_.wide);
-    return std::min(rows, stream_.num_labelled_rows);
+    const std::int64_t row_bytes = vocabulary_ * logit_bytes(stage_.device_, bytes_.element);
+    return std::min(head_chunk_rows(row_bytes, head_chunk_bytes(stage_.device_)), stream_.num_labelled_rows);
   }
   // Indices, log-sum-exps and log-probs of labelled rows, kept for the backward pass.
   [[nodiscard]] std::int64_t labelled() const {
     return stream_.num_labelled_rows * (3 * kIndexBytes + bytes_.wide + kSumBytes);
   }
-  // A chunk's hidden states and logits, the latter in both dtypes for a moment.
+  // A chunk's hidden states and logits; on a CPU narrow ones are there in both dtypes for a moment.
   [[nodiscard]] std::int64_t chunk() const {
     const std::int64_t logits = chunk_rows() * vocabulary_;
-    const std::int64_t own = bytes_.element == bytes_.wide ? 0 : logits * bytes_.element;
-    return chunk_rows() * bytes_.hidden_size * bytes_.element + logits * bytes_.wide + own;
+    const std::int64_t hidden = chunk_rows() * bytes_.hidden_size * bytes_.element;
+    const bool has_both = bytes_.element != bytes_.wide && !bytes_.is_gpu;
+    return hidden + logits * logit_bytes(stage_.device_, bytes_.element) + (has_both ? logits * bytes_.element : 0);
   }
 
   void head_forward() {
@@ -146,7 +147,9 @@ class StageMemory::Play {
     const std::int64_t own = table_elements() * bytes_.element;
     hold_head(bytes_.whole / bytes_.element * bytes_.wide);  // of the hidden states
     // The sum over chunks, and the next one's; a narrow one is always computed in its own dtype first.
-    const std::int64_t sums = gradient + (is_narrow ? own : (has_chunks ? gradient : 0));
+    // On a GPU products add to it.
+    const std::int64_t product = is_narrow ? own : (has_chunks ? gradient : 0);
+    const std::int64_t sums = gradient + (bytes_.is_gpu ? 0 : product);
     tape_.use(MemoryKind::kHead, chunk() + 2 * chunk_elements * bytes_.wide + sums);
     hold_head(gradient);
     // A wide gradient stays where it is and is one of activations now.
@@ -174,11 +177,19 @@ class StageMemory::Play {
   std::int64_t vocabulary_;  // rows of this rank's part of embedding and head
 };
 
+namespace {
+
+void count_segment(StreamSize& size, const Segment& segment) {
+  size.longest_segment = std::max(size.longest_segment, segment.length);
+  size.num_prefix_keys += segment.prefix_length;
+}
+
+}  // namespace
+
 StreamSize stream_size(const MicroBatch& microbatch) {
   StreamSize size{.num_stream_tokens = microbatch.num_stream_tokens(),
                   .num_labelled_rows = std::ssize(microbatch.rows)};
-  for (const Segment& segment : microbatch.segments)
-    size.longest_segment = std::max(size.longest_segment, segment.length);
+  for (const Segment& segment : microbatch.segments) count_segment(size, segment);
   return size;
 }
 
@@ -186,7 +197,7 @@ StreamSize stream_size(std::span<const PairLengths> pairs, const PairLayout& lay
   StreamSize size;
   for (const PairLengths& pair : pairs) {
     for (const Segment& segment : segments_of_pair(pair, layout, size.num_stream_tokens)) {
-      size.longest_segment = std::max(size.longest_segment, segment.length);
+      count_segment(size, segment);
     }
     size.num_stream_tokens += num_stream_tokens(pair, layout);
     size.num_labelled_rows += num_labelled_tokens(pair, layout);
@@ -195,8 +206,8 @@ StreamSize stream_size(std::span<const PairLengths> pairs, const PairLayout& lay
 }
 
 StageMemory::StageMemory(const ModelSpec& spec, const StagePart& part, const TensorShard& shard, Recompute recompute,
-                         std::int64_t element_bytes)
-    : spec_(spec), part_(part), shard_(shard), recompute_(recompute), element_bytes_(element_bytes) {}
+                         std::int64_t element_bytes, DeviceType device)
+    : spec_(spec), part_(part), shard_(shard), recompute_(recompute), element_bytes_(element_bytes), device_(device) {}
 
 void StageMemory::forward_only(MemoryTape& tape, const StreamSize& stream) const {
   Play(*this, stream, tape).forward_only();
@@ -217,7 +228,7 @@ void StageMemory::weight_gradients(MemoryTape& tape, const StreamSize& stream, c
 }
 
 std::int64_t StageMemory::message_bytes(const StreamSize& stream) const {
-  return LayerBytes(spec_, shard_, element_bytes_, stream).residual;
+  return LayerBytes(spec_, shard_, element_bytes_, stream, device_).residual;
 }
 
 }  // namespace collimate

@@ -10,8 +10,11 @@ namespace collimate {
 
 void WeightGradientQueue::add(const Product& product) const {
   const at::NoGradGuard no_grad;
+  if (keeper_ != nullptr) {
+    return keeper_->add_gradient(
+        product.weight, [&](const at::Tensor& sum) { add_weight_gradient(sum, product.grad, product.x->value()); });
+  }
   const at::Tensor gradient = weight_gradient(product.grad, product.x->value());
-  if (keeper_ != nullptr) return keeper_->take_gradient(product.weight, gradient);
   at::Tensor& sum = product.weight.mutable_grad();
   if (sum.defined()) {
     sum.add_(gradient);

@@ -58,7 +58,8 @@ RankMemory rank_memory(const RunConfig& config, const ModelSpec& spec, const Mes
                             .shape = shape,
                             .place = place,
                             .recompute = config.model.recompute,
-                            .element_bytes = element_bytes};
+                            .element_bytes = element_bytes,
+                            .device = config.runtime.device};
   RankMemory memory{.world_rank = world_rank, .step = step_memory(inputs, microbatches)};
   // Weights as they are loaded, then in one buffer, too; of narrow ones the wide values, one tensor at a time.
   const std::int64_t whole_tensor = largest_tensor(spec) * sum_bytes;
@@ -97,6 +98,7 @@ MemoryUse rank_forward_memory(const RunConfig& config, const ForwardWeights& wei
                          .shape = shape,
                          .place = coordinate_of(shape, world_rank),
                          .element_bytes = bytes_of(weights.dtype),
+                         .device = config.runtime.device,
                          .offloaded = weights.offloaded},
                         largest);
 }

@@ -26,7 +26,8 @@ class RankStages final : public StagePlay {
   RankStages(const MemoryInputs& inputs, BucketPlay& buckets, std::span<const StreamSize> microbatches)
       : buckets_(buckets), microbatches_(microbatches) {
     for (const StagePart& part : inputs.layout.stages_of(inputs.place.pp_rank)) {
-      stages_.emplace_back(inputs.spec, part, tensor_shard(inputs), inputs.recompute, inputs.element_bytes);
+      stages_.emplace_back(inputs.spec, part, tensor_shard(inputs), inputs.recompute, inputs.element_bytes,
+                           inputs.device);
     }
   }
 
@@ -119,7 +120,7 @@ MemoryUse forward_memory(const MemoryInputs& inputs, const StreamSize& largest) 
   }
   const MemoryUse weights = tape.live();
   for (const StagePart& part : inputs.layout.stages_of(inputs.place.pp_rank)) {
-    const StageMemory stage(inputs.spec, part, shard, Recompute::kNone, inputs.element_bytes);
+    const StageMemory stage(inputs.spec, part, shard, Recompute::kNone, inputs.element_bytes, inputs.device);
     // The input, the next one that comes in, and an output that may still be going out.
     const int num_messages = (part.is_first() ? 0 : 2) + (part.is_last() ? 0 : 1);
     tape.hold(MemoryKind::kCommunication, num_messages * stage.message_bytes(largest));

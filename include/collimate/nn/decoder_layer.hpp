@@ -5,15 +5,14 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
-#include "collimate/data/segment.hpp"
 #include "collimate/model/spec.hpp"
+#include "collimate/nn/attention.hpp"
 #include "collimate/nn/linear.hpp"
 #include "collimate/nn/rope.hpp"
 #include "collimate/nn/tensor_axis.hpp"
@@ -29,9 +28,9 @@ struct Residual {
 /// Adds the pending contribution, which is let go of, and normalizes the sum: the new stream, and its norm.
 std::pair<at::Tensor, at::Tensor> normalize(Residual&& residual, const at::Tensor& weight, double epsilon);
 
-/// What all layers of one forward pass share. Not owned.
+/// What all layers of one forward pass share. Not owned: the queue.
 struct StreamContext {
-  std::span<const Segment> segments;
+  AttentionStream attention;
   RopeTable rope;  ///< of all rows of the stream, padding included
   TensorAxis axis;
   WeightGradientQueue* queue = nullptr;

@@ -3,6 +3,7 @@
 // exist; the backward pass computes each chunk's logits again.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <ATen/core/Tensor.h>
@@ -14,8 +15,8 @@
 namespace collimate {
 
 struct LogProbHeadOptions {
-  /// Bound on the logits that exist at a time; at least one row.
-  std::int64_t chunk_bytes = kHeadChunkBytes;
+  /// Bound on the logits that exist at a time, at least one row; unset: head_chunk_bytes() of the device.
+  std::optional<std::int64_t> chunk_bytes = {};
 };
 
 struct ResponseLogProbs {

@@ -27,7 +27,7 @@ class OffloadedParameters final : public ParameterKeeper {
 
   void wait_for_values(std::span<const at::Tensor> parameters) override;
   void begin_gradients(int stage) override;
-  void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) override;
+  void add_gradient(const at::Tensor& parameter, const AddGradient& add) override;
   void finish_gradients(int stage) override;
 
  private:

@@ -1,11 +1,15 @@
 #pragma once
 // Who looks after a rank's parameters while stages compute: the optimizer's side, seen from the layers.
 
+#include <functional>
 #include <span>
 
 #include <ATen/core/Tensor.h>
 
 namespace collimate {
+
+/// Adds one gradient to a sum.
+using AddGradient = std::function<void(const at::Tensor& sum)>;
 
 /// Is told when parameters are read and what gradients they get. Parameters are those of one ModelShard, by identity.
 class ParameterKeeper {
@@ -20,8 +24,9 @@ class ParameterKeeper {
   virtual void wait_for_values(std::span<const at::Tensor> parameters) = 0;
   /// *Local.* A backward pass begins that leaves nothing of its stage and microbatch for later.
   virtual void begin_gradients(int stage) = 0;
-  /// *Local.* Takes a gradient, in the parameter's shape: the parameter itself keeps none.
-  virtual void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) = 0;
+  /// *Local.* Calls `add` with where the parameter's gradients add up, in its shape and a dtype for sums: the parameter
+  /// itself keeps none.
+  virtual void add_gradient(const at::Tensor& parameter, const AddGradient& add) = 0;
   /// *Local.* The gradients of a stage's parameters are whole for one more microbatch.
   virtual void finish_gradients(int stage) = 0;
 };

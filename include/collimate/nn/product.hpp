@@ -18,4 +18,8 @@ at::Tensor product_plus(const at::Tensor& x, const at::Tensor& w, const at::Tens
 /// must come from an earlier call with the same sizes. The result may be a transposed view. No autograd.
 at::Tensor weight_gradient(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& addend = {});
 
+/// Adds grad^T x to `sum` [out, in], contiguous, of the operands' dtype or float32. On a GPU the product itself adds,
+/// so that what is narrower than the sum is never rounded in between. No autograd.
+void add_weight_gradient(const at::Tensor& sum, const at::Tensor& grad, const at::Tensor& x);
+
 }  // namespace collimate

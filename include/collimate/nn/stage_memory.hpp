@@ -7,6 +7,7 @@
 #include <span>
 
 #include "collimate/base/memory_tape.hpp"
+#include "collimate/comm/config.hpp"
 #include "collimate/data/microbatch.hpp"
 #include "collimate/model/config.hpp"
 #include "collimate/model/placement.hpp"
@@ -19,6 +20,7 @@ struct StreamSize {
   std::int64_t num_stream_tokens = 0;
   std::int64_t num_labelled_rows = 0;
   std::int64_t longest_segment = 0;  ///< Rows of one attention call.
+  std::int64_t num_prefix_keys = 0;  ///< That segments see besides their own; each copy counts.
   bool operator==(const StreamSize&) const = default;
 };
 
@@ -35,7 +37,7 @@ class StageMemory {
  public:
   /// `element_bytes`: of parameters and activations, 2, 4 or 8. Not owned: `spec`.
   StageMemory(const ModelSpec& spec, const StagePart& part, const TensorShard& shard, Recompute recompute,
-              std::int64_t element_bytes);
+              std::int64_t element_bytes, DeviceType device = DeviceType::kCpu);
 
   /// A pass that no backward pass follows: nothing is held afterwards but, until it is sent, the output, which is not
   /// counted here.
@@ -60,6 +62,7 @@ class StageMemory {
   TensorShard shard_;
   Recompute recompute_;
   std::int64_t element_bytes_;
+  DeviceType device_;
 };
 
 }  // namespace collimate

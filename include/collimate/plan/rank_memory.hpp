@@ -23,7 +23,8 @@ struct MemoryInputs {
   Recompute recompute = Recompute::kNone;
   std::int64_t element_bytes = 4;                    ///< of parameters and activations
   std::optional<std::int64_t> bucket_elements = {};  ///< PolicyOptions::bucket_elements
-  bool offloaded = false;                            ///< of passes that no backward pass follows
+  DeviceType device = DeviceType::kCpu;
+  bool offloaded = false;  ///< of passes that no backward pass follows
 };
 
 /// The most weights that a rank holds at a time where they are offloaded (nn/offloaded_parameters.hpp): two layers, or

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include <ATen/cuda/CUDAContextLight.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
@@ -75,6 +76,9 @@ c10::DeviceIndex take_gpu(MpiEnvironment& environment) {
   const int local_rank = local_rank_of(world->all_gather_bytes(host), world->rank());
   const auto device = static_cast<c10::DeviceIndex>(local_rank % c10::cuda::device_count());
   c10::cuda::set_device(device);
+  // Streams are never twice of one size: without this, freed memory of other sizes is given back and asked for again,
+  // and the device waits each time.
+  c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
   require_own_gpu(*world, host, device);
   return device;
 }

@@ -12,7 +12,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 
-#include "../device_kernels.hpp"
+#include "aten_kernels.hpp"
 #include "collimate/nn/wide_dtype.hpp"
 
 namespace collimate::detail::aten {
@@ -96,10 +96,10 @@ BlockOutput attend(const BlockInput& input) {
 }
 
 // Dao et al., "FlashAttention", arXiv 2205.14135, algorithm 4.
-QkvGradients attend_backward(const BlockInput& input, const BlockGradient& gradient) {
+Qkv attend_backward(const BlockInput& input, const BlockGradient& gradient) {
   const BlockInput wide = widened(input);
   const std::int64_t num_kv_heads = wide.k.size(1);
-  QkvGradients result{.q = at::empty_like(wide.q), .k = at::zeros_like(wide.k), .v = at::zeros_like(wide.v)};
+  Qkv result{.q = at::empty_like(wide.q), .k = at::zeros_like(wide.k), .v = at::zeros_like(wide.v)};
   for_chunks(wide.block, [&](const Chunk& chunk) {
     const auto group_of = [&](const at::Tensor& rows) {
       return grouped(chunk.rows(rows).to(wide.q.scalar_type()), num_kv_heads);
@@ -115,6 +115,10 @@ QkvGradients attend_backward(const BlockInput& input, const BlockGradient& gradi
     chunk.keys(result.k).add_(at::bmm(grad_scores.transpose(1, 2), group_of(wide.q)));
   });
   return result;
+}
+
+std::shared_ptr<const StreamAttention> make_attention(const StreamRows& rows, at::Device /*device*/) {
+  return attention_by_blocks(rows, {.attend = attend, .attend_backward = attend_backward});
 }
 
 }  // namespace collimate::detail::aten

@@ -2,7 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 
-#include "../device_kernels.hpp"
+#include "aten_kernels.hpp"
 #include "collimate/nn/wide_dtype.hpp"
 
 namespace collimate::detail::aten {

@@ -1,7 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
-#include "../device_kernels.hpp"
+#include "aten_kernels.hpp"
 
 namespace collimate::detail::aten {
 

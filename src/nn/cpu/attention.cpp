@@ -9,7 +9,7 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/zeros.h>
 
-#include "../device_kernels.hpp"
+#include "cpu_kernels.hpp"
 
 namespace collimate::detail::cpu {
 
@@ -37,12 +37,16 @@ BlockOutput attend(const BlockInput& input) {
   return {.out = rows_view(out), .log_sum_exp = rows_view(log_sum_exp)};
 }
 
-QkvGradients attend_backward(const BlockInput& input, const BlockGradient& gradient) {
+Qkv attend_backward(const BlockInput& input, const BlockGradient& gradient) {
   const auto [q, k, v] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
       kernel_view(gradient.grad_out), kernel_view(input.q), kernel_view(input.k), kernel_view(input.v),
       kernel_view(gradient.output.out), kernel_view(gradient.output.log_sum_exp), 0.0, is_causal(input),
       additive_mask(input));
   return {.q = rows_view(q), .k = rows_view(k), .v = rows_view(v)};
+}
+
+std::shared_ptr<const StreamAttention> make_attention(const StreamRows& rows, at::Device /*device*/) {
+  return attention_by_blocks(rows, {.attend = attend, .attend_backward = attend_backward});
 }
 
 }  // namespace collimate::detail::cpu

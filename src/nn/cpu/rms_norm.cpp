@@ -8,10 +8,10 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
-#include "../device_kernels.hpp"
 #include "../norm_block_rows.hpp"
 #include "collimate/base/shard_range.hpp"
 #include "collimate/nn/wide_dtype.hpp"
+#include "cpu_kernels.hpp"
 #include "wide.hpp"
 
 namespace collimate::detail::cpu {

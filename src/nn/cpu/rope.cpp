@@ -2,7 +2,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
-#include "../device_kernels.hpp"
+#include "cpu_kernels.hpp"
 #include "wide.hpp"
 
 namespace collimate::detail::cpu {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "collimate/base/error.hpp"
+#include "collimate/nn/varlen_plan.hpp"
 
 namespace collimate {
 namespace {
@@ -101,6 +102,75 @@ TEST(AttentionPlanTest, empty_segments_take_no_block_and_an_empty_window_is_refu
   const std::vector<Segment> segments{{.begin = 3, .length = 0, .prefix_begin = 0, .prefix_length = 3}};
   EXPECT_TRUE(plan_attention(segments, std::nullopt).empty());
   EXPECT_THROW(plan_attention(segments, 0), InvariantError);
+}
+
+// What the sequences show, by the kernel's rule; padding shows nothing.
+Visible visible_by_sequences(const VarlenPlan& plan, std::optional<std::int64_t> window) {
+  Visible visible;
+  for (std::size_t i = 0; i + 1 < plan.row_ends.size(); ++i) {
+    const std::int64_t num_rows = plan.row_ends[i + 1] - plan.row_ends[i];
+    const std::int64_t num_keys = plan.key_ends[i + 1] - plan.key_ends[i];
+    EXPECT_LE(num_rows, plan.most_rows);
+    EXPECT_LE(num_keys, plan.most_keys);
+    for (std::int64_t row = 0; row < num_rows; ++row) {
+      const std::int64_t last = row + num_keys - num_rows;
+      for (std::int64_t key = window ? std::max<std::int64_t>(0, last - *window + 1) : 0; key <= last; ++key) {
+        const std::int64_t place = plan.key_ends[i] + key;
+        visible[plan.row_ends[i] + row].insert(plan.key_rows.empty() ? place
+                                                                     : plan.key_rows[static_cast<std::size_t>(place)]);
+      }
+    }
+  }
+  for (const ShardRange& range : plan.padding) {
+    for (std::int64_t row = range.begin; row < range.begin + range.length; ++row) visible.erase(row);
+  }
+  return visible;
+}
+
+TEST(VarlenPlanTest, shows_each_row_exactly_its_keys_once) {
+  const std::vector<Segment> shared{{.begin = 5, .length = 75, .prefix_begin = 0, .prefix_length = 0},
+                                    {.begin = 80, .length = 90, .prefix_begin = 5, .prefix_length = 30},
+                                    {.begin = 170, .length = 0, .prefix_begin = 5, .prefix_length = 3},
+                                    {.begin = 172, .length = 12, .prefix_begin = 5, .prefix_length = 40}};
+  const std::vector<Segment> plain{{.begin = 0, .length = 9}, {.begin = 9, .length = 30}};
+  for (const auto& segments : {shared, plain}) {
+    const VarlenPlan plan = plan_varlen(segments, 190);
+    for (const std::optional<std::int64_t> window :
+         std::vector<std::optional<std::int64_t>>{std::nullopt, 1, 2, 7, 31, 33, 100, 119, 1000}) {
+      EXPECT_EQ(visible_by_sequences(plan, window), visible_by_definition(segments, window)) << window.value_or(0);
+    }
+    EXPECT_EQ(plan.row_ends.back(), 190);
+  }
+}
+
+TEST(VarlenPlanTest, every_gathered_key_is_a_place_of_its_row_once) {
+  const std::vector<Segment> segments{{.begin = 0, .length = 10},
+                                      {.begin = 10, .length = 4, .prefix_begin = 2, .prefix_length = 5},
+                                      {.begin = 14, .length = 6, .prefix_begin = 0, .prefix_length = 8}};
+  const VarlenPlan plan = plan_varlen(segments, 22);
+  const std::int64_t num_keys = plan.key_ends.back();
+  ASSERT_EQ(std::ssize(plan.key_rows), num_keys + 1);
+  ASSERT_EQ(plan.places.size(), 3U);
+  std::set<std::int64_t> seen;
+  for (const auto& places : plan.places) {
+    ASSERT_EQ(places.size(), 22U);
+    for (std::size_t row = 0; row < places.size(); ++row) {
+      if (places[row] == num_keys) continue;
+      EXPECT_EQ(plan.key_rows[static_cast<std::size_t>(places[row])], static_cast<std::int64_t>(row));
+      EXPECT_TRUE(seen.insert(places[row]).second);
+    }
+  }
+  EXPECT_EQ(std::ssize(seen), num_keys);
+}
+
+TEST(VarlenPlanTest, streams_without_prefixes_gather_nothing_and_padding_is_told) {
+  const VarlenPlan plan = plan_varlen(std::vector<Segment>{{.begin = 2, .length = 3}}, 9);
+  EXPECT_TRUE(plan.key_rows.empty());
+  EXPECT_THAT(plan.row_ends, ElementsAre(0, 2, 5, 9));
+  EXPECT_THAT(plan.padding, ElementsAre(ShardRange{.begin = 0, .length = 2}, ShardRange{.begin = 5, .length = 4}));
+  EXPECT_THAT(plan_varlen({}, 0).row_ends, ElementsAre(0));
+  EXPECT_THROW(plan_varlen(std::vector<Segment>{{.begin = 0, .length = 3}, {.begin = 2, .length = 3}}, 9),
+               InvariantError);
 }
 
 }  // namespace

@@ -69,9 +69,8 @@ TEST(AttentionTest, equals_dense_attention_with_its_gradients) {
     for (const std::optional<std::int64_t> window :
          std::vector<std::optional<std::int64_t>>{std::nullopt, 1, 2, 7, 33, 41, 64, 89, 90}) {
       SCOPED_TRACE(testing::Message() << heads.num_kv_heads << " kv heads, window " << window.value_or(0));
-      test::expect_same(
-          [&](const auto& qkv) { return std::vector{attention(qkv[0], qkv[1], qkv[2], kSegments, window).out}; },
-          [&](const auto& qkv) { return std::vector{dense_attention(qkv, window)}; }, random_qkv(heads));
+      test::expect_same([&](const auto& qkv) { return std::vector{test::attend(qkv, kSegments, window).out}; },
+                        [&](const auto& qkv) { return std::vector{dense_attention(qkv, window)}; }, random_qkv(heads));
     }
   }
 }
@@ -80,7 +79,7 @@ TEST(AttentionTest, gives_the_log_sum_exp_of_all_visible_keys) {
   const std::vector<at::Tensor> qkv = random_qkv({6, 2, 16});
   for (const std::optional<std::int64_t> window : std::vector<std::optional<std::int64_t>>{std::nullopt, 7}) {
     const at::Tensor expected = dense_scores(qkv[0], qkv[1], window).logsumexp(-1).t();
-    const at::Tensor got = attention(qkv[0], qkv[1], qkv[2], kSegments, window).log_sum_exp;
+    const at::Tensor got = test::attend(qkv, kSegments, window).log_sum_exp;
     EXPECT_LE(test::relative_difference(got, expected), 1e-13);
     EXPECT_FALSE(got.requires_grad());
   }
@@ -89,9 +88,10 @@ TEST(AttentionTest, gives_the_log_sum_exp_of_all_visible_keys) {
 TEST(AttentionTest, takes_strided_views) {
   const std::vector<at::Tensor> qkv = random_qkv({6, 2, 16});
   const at::Tensor packed = at::cat(qkv, 1);
-  const at::Tensor apart = attention(qkv[0], qkv[1], qkv[2], kSegments, std::nullopt).out;
+  const at::Tensor apart = test::attend(qkv, kSegments, std::nullopt).out;
   const at::Tensor joined =
-      attention(packed.narrow(1, 0, 6), packed.narrow(1, 6, 2), packed.narrow(1, 8, 2), kSegments, std::nullopt).out;
+      test::attend({packed.narrow(1, 0, 6), packed.narrow(1, 6, 2), packed.narrow(1, 8, 2)}, kSegments, std::nullopt)
+          .out;
   EXPECT_TRUE(at::equal(apart, joined));
   EXPECT_TRUE(joined.is_contiguous());
 }
@@ -100,7 +100,7 @@ TEST(AttentionTest, scores_of_large_size_stay_finite) {
   std::vector<at::Tensor> qkv = random_qkv({2, 2, 8});
   for (at::Tensor& tensor : qkv) tensor = tensor.mul(100).to(at::kFloat).requires_grad_();
   for (const std::optional<std::int64_t> window : std::vector<std::optional<std::int64_t>>{std::nullopt, 3}) {
-    const at::Tensor out = attention(qkv[0], qkv[1], qkv[2], kSegments, window).out;
+    const at::Tensor out = test::attend(qkv, kSegments, window).out;
     EXPECT_TRUE(out.isfinite().all().item<bool>());
     out.sum().backward();
     for (const at::Tensor& tensor : qkv) EXPECT_TRUE(tensor.grad().isfinite().all().item<bool>());
@@ -110,15 +110,15 @@ TEST(AttentionTest, scores_of_large_size_stay_finite) {
 TEST(AttentionTest, rows_in_no_segment_and_empty_streams_give_zeros) {
   const std::vector<at::Tensor> qkv = random_qkv({4, 2, 8});
   const std::vector<Segment> some{{.begin = 0, .length = 10, .prefix_begin = 0, .prefix_length = 0}};
-  EXPECT_EQ(attention(qkv[0], qkv[1], qkv[2], some, std::nullopt).out.slice(0, 10).abs().sum().item<double>(), 0);
+  EXPECT_EQ(test::attend(qkv, some, std::nullopt).out.slice(0, 10).abs().sum().item<double>(), 0);
   const at::Tensor none = at::empty({0, 4, 8});
-  EXPECT_EQ(attention(none, none, none, {}, 5).out.sizes(), at::IntArrayRef({0, 4, 8}));
+  EXPECT_EQ(test::attend({none, none, none}, {}, 5).out.sizes(), at::IntArrayRef({0, 4, 8}));
 }
 
 TEST(AttentionTest, refuses_heads_that_do_not_fit) {
   const at::Tensor q = at::zeros({5, 4, 8});
   const at::Tensor k = at::zeros({5, 3, 8});
-  EXPECT_THROW(attention(q, k, k, {}, std::nullopt), InvariantError);
+  EXPECT_THROW(test::attend({q, k, k}, {}, std::nullopt), InvariantError);
 }
 
 }  // namespace

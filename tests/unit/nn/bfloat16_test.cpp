@@ -74,7 +74,7 @@ TEST(Bfloat16Test, attention_merges_a_shared_prefix_in_float32) {
                                       {.begin = 30, .length = 90, .prefix_begin = 0, .prefix_length = 30},
                                       {.begin = 120, .length = 70, .prefix_begin = 0, .prefix_length = 30}};
   for (const std::optional<std::int64_t> window : std::vector<std::optional<std::int64_t>>{std::nullopt, 40}) {
-    expect_rounded([&](const Tensors& in) { return Tensors{attention(in[0], in[1], in[2], segments, window).out}; },
+    expect_rounded([&](const Tensors& in) { return Tensors{test::attend(in, segments, window).out}; },
                    {{190, 6, 16}, {190, 2, 16}, {190, 2, 16}});
   }
 }

@@ -54,9 +54,8 @@ TEST(DeviceTest, attention_gives_what_it_gives_on_the_cpu) {
                                       {.begin = 330, .length = 290, .prefix_begin = 0, .prefix_length = 30}};
   for (const std::optional<std::int64_t> window : std::vector<std::optional<std::int64_t>>{std::nullopt, 1, 40, 300}) {
     SCOPED_TRACE(testing::Message() << "window " << window.value_or(0));
-    expect_same_on_both(
-        [&](const Tensors& qkv) { return Tensors{attention(qkv[0], qkv[1], qkv[2], segments, window).out}; },
-        {{625, 6, 4}, {625, 2, 4}, {625, 2, 4}});
+    expect_same_on_both([&](const Tensors& qkv) { return Tensors{test::attend(qkv, segments, window).out}; },
+                        {{625, 6, 4}, {625, 2, 4}, {625, 2, 4}});
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -12,6 +14,7 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include "collimate/nn/attention.hpp"
 #include "support/tiny_model.hpp"
 
 namespace collimate::test {
@@ -63,6 +66,13 @@ inline std::vector<at::Tensor> random_tensors(const std::vector<std::vector<std:
   for (const auto& shape : shapes)
     tensors.push_back(at::randn(shape, generator, at::TensorOptions().dtype(at::kDouble)));
   return tensors;
+}
+
+/// Attention over a stream that is planned for this one call; `qkv` are the three tensors.
+inline AttentionOutput attend(const std::vector<at::Tensor>& qkv, std::span<const Segment> segments,
+                              std::optional<std::int64_t> window) {
+  const AttentionStream stream = attention_stream(segments, qkv[0].size(0), qkv[0].device());
+  return attention(qkv[0], qkv[1], qkv[2], stream, window);
 }
 
 }  // namespace collimate::test
