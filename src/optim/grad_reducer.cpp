@@ -91,12 +91,12 @@ at::Tensor& GradReducer::whole_of(std::size_t bucket) {
   return whole;
 }
 
-void GradReducer::take(std::size_t parameter, const at::Tensor& gradient) {
+void GradReducer::take(std::size_t parameter, const std::function<void(const at::Tensor& sum)>& add) {
   const at::NoGradGuard no_grad;
   const std::size_t bucket = plan_.bucket_of(parameter);
   ShardRange range = plan_.parameter(parameter);
   range.begin -= plan_.buckets()[bucket].flat.begin;
-  view_of(whole_of(bucket), range).view(gradient.sizes()).add_(gradient);
+  add(view_of(whole_of(bucket), range));
   reduce(progress_.take(parameter));
 }
 

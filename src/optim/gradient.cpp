@@ -1,6 +1,6 @@
 #include "collimate/optim/gradient.hpp"
 
-#include <cmath>
+#include <algorithm>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "collimate/optim/reduction_limits.hpp"
+#include "device_update.hpp"
 
 namespace collimate {
 
@@ -19,6 +20,8 @@ at::Tensor zero_if_finite(const at::Tensor& values) {
 }
 
 at::Tensor sum_of_squares(const at::Tensor& values) {
+  const detail::DeviceUpdate* const device = values.is_cuda() ? detail::cuda_update() : nullptr;
+  if (device != nullptr && values.scalar_type() == at::kFloat) return device->sum_of_squares(values);
   // libtorch's own norm squares float32 values in float32, whatever dtype it is told to sum in.
   at::Tensor squares = at::zeros({}, values.options().dtype(at::kDouble));
   for (const at::Tensor& piece : values.split(kNormPieceElements)) {
@@ -28,11 +31,8 @@ at::Tensor sum_of_squares(const at::Tensor& values) {
   return squares;
 }
 
-void clip_gradients(at::TensorList parts, double norm, double max_norm) {
-  if (max_norm <= 0.0) return;
-  const double factor = max_norm / (norm + 1e-6);
-  if (factor >= 1.0) return;
-  for (const at::Tensor& part : parts) part.mul_(factor);
+double clip_factor(double norm, double max_norm) {
+  return max_norm <= 0.0 ? 1.0 : std::min(1.0, max_norm / (norm + 1e-6));
 }
 
 }  // namespace collimate

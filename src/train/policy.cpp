@@ -47,8 +47,8 @@ class Policy::Keeper final : public ParameterKeeper {
     for (const at::Tensor& parameter : parameters) policy_.arriving_.wait_for(index_of(parameter));
   }
   void begin_gradients(int stage) override { policy_.reducer_.begin(stage); }
-  void take_gradient(const at::Tensor& parameter, const at::Tensor& gradient) override {
-    policy_.reducer_.take(index_of(parameter), gradient);
+  void add_gradient(const at::Tensor& parameter, const AddGradient& add) override {
+    policy_.reducer_.take(index_of(parameter), [&](const at::Tensor& sum) { add(sum.view(parameter.sizes())); });
   }
   void finish_gradients(int stage) override { policy_.reducer_.finish(stage); }
 
@@ -108,10 +108,10 @@ double Policy::reduce_gradients() {
 void Policy::update(double learning_rate, double norm, double max_norm) {
   const std::vector<at::Tensor> gradients =
       zero_stage_ == 0 ? std::vector<at::Tensor>{reducer_.gather()} : reducer_.shard();
-  clip_gradients(gradients, norm, max_norm);
   arriving_.wait();  // of a parameter that no forward pass has read
-  optimizer_.step(gradients, learning_rate);
-  spread_masters();
+  optimizer_.step(gradients, {.learning_rate = learning_rate, .gradient_factor = clip_factor(norm, max_norm)},
+                  masters_.narrow());
+  if (zero_stage_ > 0) arriving_.start(parameters_.values());
 }
 
 void Policy::spread_masters() {

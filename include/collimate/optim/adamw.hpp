@@ -1,5 +1,6 @@
 #pragma once
-// AdamW (Loshchilov and Hutter, arXiv 1711.05101) over parts of flat buffers, by libtorch's own fused kernel.
+// AdamW (Loshchilov and Hutter, arXiv 1711.05101) over parts of flat buffers, by libtorch's own fused kernel, on a GPU
+// by one that rounds the weights in the same pass.
 
 #include <cstdint>
 #include <vector>
@@ -10,15 +11,22 @@
 
 namespace collimate {
 
+/// What changes from update to update.
+struct AdamWStep {
+  double learning_rate = 0.0;
+  double gradient_factor = 1.0;  ///< of all gradients, for their clipping
+};
+
 /// The moments of some parts of a buffer, one after the other, and the number of updates they have seen.
 class AdamW {
  public:
   /// `values`: what will be updated, flat, of one dtype, on one device.
   AdamW(const OptimizerConfig& config, std::vector<at::Tensor> values);
 
-  /// One update in place, equal to torch.optim.AdamW's with the same `learning_rate`. `gradients` are as `values`.
-  /// *Local.*
-  void step(at::TensorList gradients, double learning_rate);
+  /// One update in place, equal to torch.optim.AdamW's with the same learning rate and scaled gradients. `gradients`
+  /// are as `values`, and may be left scaled. `narrow` is as `values` in a narrower dtype and takes the new values,
+  /// rounded; empty: none. *Local.*
+  void step(at::TensorList gradients, const AdamWStep& step, at::TensorList narrow = {});
 
   /// [elements of all values]
   [[nodiscard]] const at::Tensor& exp_avg() const noexcept { return exp_avg_; }
@@ -30,6 +38,8 @@ class AdamW {
   void resume(std::int64_t num_updates) noexcept { num_updates_ = num_updates; }
 
  private:
+  void step_by_libtorch(at::TensorList gradients, const AdamWStep& step, at::TensorList narrow);
+
   OptimizerConfig config_;
   std::vector<at::Tensor> values_;
   at::Tensor exp_avg_;

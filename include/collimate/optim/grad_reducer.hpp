@@ -3,6 +3,7 @@
 // while backward passes still run.
 
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -37,8 +38,8 @@ class GradReducer {
   /// *Local.* As BucketProgress; begin_step forgets the gradients of the step before.
   void begin_step(int num_microbatches);
   void begin(int stage) { progress_.begin(stage); }
-  /// *Local.* Adds a gradient, in the shape of its parameter and any floating-point dtype.
-  void take(std::size_t parameter, const at::Tensor& gradient);
+  /// *Local.* Calls `add` with the sum of a parameter's gradients, flat, to add one more.
+  void take(std::size_t parameter, const std::function<void(const at::Tensor& sum)>& add);
   /// *Local.*
   void finish(int stage);
 

@@ -16,6 +16,10 @@ class MasterWeights {
   /// To be updated in place; afterwards write_back() rounds them into the parameters. *Local.*
   [[nodiscard]] const std::vector<at::Tensor>& parts() const noexcept { return masters_; }
   void write_back() const;
+  /// The parameters' own parts where these are wider; else none.
+  [[nodiscard]] at::TensorList narrow() const noexcept {
+    return are_wider_ ? at::TensorList(parameters_) : at::TensorList();
+  }
 
   /// Whether they have more digits than the parameters.
   [[nodiscard]] bool are_wider() const noexcept { return are_wider_; }

@@ -31,8 +31,9 @@ class GradReducerTest : public testing::TestWithParam<int> {
   // One backward pass that gives `value` times (0, 1, ..., 63) and `value`.
   static void add_microbatch(GradReducer& reducer, double value) {
     reducer.begin(0);
-    reducer.take(1, at::full({8, 8}, value));
-    reducer.take(0, at::arange(64, at::kFloat).view({8, 8}).t() * value);
+    reducer.take(1, [&](const at::Tensor& sum) { sum.view({8, 8}).add_(at::full({8, 8}, value)); });
+    reducer.take(
+        0, [&](const at::Tensor& sum) { sum.view({8, 8}).add_(at::arange(64, at::kFloat).view({8, 8}).t() * value); });
     reducer.finish(0);
   }
 
@@ -63,7 +64,10 @@ TEST_P(GradReducerTest, bfloat16_gradients_add_up_in_float32) {
   reducer.begin_step(2);
   for (const double value : {256.0, 1.0}) {
     reducer.begin(0);
-    for (const std::size_t parameter : {1, 0}) reducer.take(parameter, at::full({8, 8}, value, at::kBFloat16));
+    for (const std::size_t parameter : {1, 0}) {
+      reducer.take(parameter,
+                   [&](const at::Tensor& sum) { sum.view({8, 8}).add_(at::full({8, 8}, value, at::kBFloat16)); });
+    }
     reducer.finish(0);
   }
   EXPECT_TRUE(reducer.end_passes());

@@ -11,6 +11,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
+#include "../../../src/optim/cuda/adamw_arithmetic.hpp"
+#include "../../../src/optim/device_update.hpp"
 #include "collimate/optim/adamw.hpp"
 #include "collimate/optim/flat_parameters.hpp"
 #include "collimate/optim/gradient.hpp"
@@ -46,7 +48,7 @@ TEST(AdamWTest, equals_the_papers_formula_over_many_steps) {
   for (int step = 0; step < 20; ++step) {
     const at::Tensor gradient = at::randn({1001}, at::kDouble);
     const double lr = 1e-2 / (1 + step);
-    adamw.step(gradient, lr);
+    adamw.step(gradient, {.learning_rate = lr});
     plain.step(expected, gradient, lr);
   }
   EXPECT_LT((values - expected).norm().item<double>(), 1e-13 * expected.norm().item<double>());
@@ -57,15 +59,15 @@ TEST(AdamWTest, continues_from_restored_moments_to_the_bit) {
   const OptimizerConfig config;
   at::Tensor values = at::randn({64});
   AdamW first(config, {values});
-  first.step(at::randn({64}), 1e-3);
+  first.step(at::randn({64}), {.learning_rate = 1e-3});
   at::Tensor copied = values.clone();
   AdamW second(config, {copied});
   second.exp_avg_parts().front().copy_(first.exp_avg());
   second.exp_avg_sq_parts().front().copy_(first.exp_avg_sq());
   second.resume(first.num_updates());
   const at::Tensor gradient = at::randn({64});
-  first.step(gradient, 1e-3);
-  second.step(gradient, 1e-3);
+  first.step(gradient, {.learning_rate = 1e-3});
+  second.step(gradient, {.learning_rate = 1e-3});
   EXPECT_TRUE(at::equal(values, copied));
 }
 
@@ -81,12 +83,52 @@ TEST(AdamWTest, parts_are_updated_to_the_bits_of_the_whole) {
     AdamW by_parts(config, divided.split_with_sizes(sizes));
     for (int step = 0; step < 5; ++step) {
       const at::Tensor gradient = at::randn({1024}, dtype);
-      at_once.step(gradient, 1e-3);
-      by_parts.step(gradient.split_with_sizes(sizes), 1e-3);
+      at_once.step(gradient, {.learning_rate = 1e-3});
+      by_parts.step(gradient.split_with_sizes(sizes), {.learning_rate = 1e-3});
     }
     EXPECT_TRUE(at::equal(whole, divided)) << dtype;
     EXPECT_TRUE(at::equal(at_once.exp_avg_sq(), by_parts.exp_avg_sq())) << dtype;
   }
+}
+
+TEST(AdamWTest, scales_gradients_and_rounds_into_narrow_values) {
+  at::manual_seed(6);
+  at::Tensor values = at::randn({100});
+  at::Tensor scaled = values.clone();
+  const at::Tensor narrow = at::zeros({100}, at::kBFloat16);
+  AdamW first({}, {values});
+  AdamW second({}, {scaled});
+  for (int step = 0; step < 3; ++step) {
+    const at::Tensor gradient = at::randn({100});
+    first.step(gradient * 0.25, {.learning_rate = 1e-3});
+    second.step(gradient.clone(), {.learning_rate = 1e-3, .gradient_factor = 0.25}, narrow);
+    EXPECT_TRUE(at::equal(values, scaled));
+    EXPECT_TRUE(at::equal(narrow, scaled.to(at::kBFloat16)));
+  }
+}
+
+TEST(AdamWTest, the_arithmetic_of_the_cuda_kernel_is_libtorchs) {
+  at::manual_seed(7);
+  constexpr std::int64_t kSize = 1000;
+  OptimizerConfig config;
+  config.weight_decay = 0.1;
+  at::Tensor values = at::randn({kSize});
+  at::Tensor expected = values.clone();
+  at::Tensor exp_avg = at::zeros({kSize});
+  at::Tensor exp_avg_sq = at::zeros({kSize});
+  AdamW adamw(config, {expected});
+  for (std::int64_t count = 1; count <= 20; ++count) {
+    const at::Tensor gradient = at::randn({kSize});
+    const detail::cuda::AdamWUpdate update =
+        detail::adamw_update(config, {.learning_rate = 1e-2, .gradient_factor = 0.5}, count);
+    for (std::int64_t i = 0; i < kSize; ++i) {
+      detail::cuda::update_element(update, gradient.data_ptr<float>()[i], values.data_ptr<float>()[i],
+                                   exp_avg.data_ptr<float>()[i], exp_avg_sq.data_ptr<float>()[i]);
+    }
+    adamw.step(gradient, {.learning_rate = 1e-2, .gradient_factor = 0.5});
+  }
+  EXPECT_LT((values - expected).norm().item<double>(), 1e-6 * expected.norm().item<double>());
+  EXPECT_LT((exp_avg_sq - adamw.exp_avg_sq()).norm().item<double>(), 1e-6 * exp_avg_sq.norm().item<double>());
 }
 
 TEST(MasterWeightsTest, keep_what_a_bfloat16_parameter_would_lose) {
@@ -122,15 +164,12 @@ TEST(FlatParametersTest, parameters_are_views_of_one_buffer) {
 }
 
 TEST(GradientTest, clips_as_torch_does_and_leaves_small_gradients_alone) {
-  at::Tensor gradients = at::full({4}, 3.0);
+  const at::Tensor gradients = at::full({4}, 3.0);
   const double norm = sum_of_squares(gradients).sqrt().item<double>();
   EXPECT_DOUBLE_EQ(norm, 6.0);
-  clip_gradients(gradients, norm, 10.0);
-  EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
-  clip_gradients(gradients, norm, 0.0);
-  EXPECT_TRUE(at::equal(gradients, at::full({4}, 3.0)));
-  clip_gradients(gradients, norm, 1.0);
-  EXPECT_NEAR(sum_of_squares(gradients).sqrt().item<double>(), 1.0, 1e-6);
+  EXPECT_EQ(clip_factor(norm, 10.0), 1.0);
+  EXPECT_EQ(clip_factor(norm, 0.0), 1.0);
+  EXPECT_DOUBLE_EQ(clip_factor(norm, 1.0), 1.0 / (6.0 + 1e-6));
 }
 
 TEST(GradientTest, one_value_that_is_not_finite_is_found) {
