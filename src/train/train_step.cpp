@@ -1,6 +1,8 @@
 #include "collimate/train/train_step.hpp"
 
 #include <cmath>
+#include <exception>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -38,10 +40,10 @@ StepOutcome TrainStep::run(const StepOrder& order) {
   if (parts_.gate != nullptr) parts_.gate->open(WorkKind::kStep);
   ActivityLog* const activity = parts_.world.activity();
   if (activity != nullptr) activity->set_step(order.step);
-  note_work(activity, "planning the batch");
-  const BatchPlan plan = parts_.source.plan(order.pair_indices);
+  const Batch batch = take_batch(order);
+  const BatchPlan& plan = batch.plan;
   parts_.policy.begin_step(static_cast<int>(plan.microbatches.size()));
-  StepOutcome outcome = agree(order, forward_backward(order, plan));
+  StepOutcome outcome = agree(order, forward_backward(order, batch));
   outcome.totals = plan.totals;
   outcome.num_stream_tokens = plan.num_stream_tokens;
   outcome.grad_norm = reduce(order);
@@ -54,14 +56,38 @@ StepOutcome TrainStep::run(const StepOrder& order) {
   return outcome;
 }
 
-TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const BatchPlan& plan) {
+TrainStep::Batch TrainStep::read(const std::vector<std::uint64_t>& pair_indices) const {
+  Batch batch{.pair_indices = pair_indices, .plan = parts_.source.plan(pair_indices), .microbatches = {}};
+  batch.microbatches = parts_.source.read_all(batch.plan);
+  return batch;
+}
+
+TrainStep::Batch TrainStep::take_batch(const StepOrder& order) {
+  std::optional<Batch> ahead = std::exchange(ahead_, std::nullopt);
+  if (ahead && ahead->pair_indices == order.pair_indices) return *std::move(ahead);
+  note_work(parts_.world.activity(), "reading the batch's pairs");
+  return read(order.pair_indices);
+}
+
+// A device that computes while the host goes on still has most of the last backward pass to do.
+void TrainStep::read_ahead(const StepOrder& order) {
+  if (order.next_pair_indices.empty()) return;
+  note_work(parts_.world.activity(), "reading the next batch's pairs");
+  try {
+    ahead_ = read(order.next_pair_indices);
+  } catch (const std::exception&) {
+    ahead_.reset();  // the next step reads them again, and fails itself
+  }
+}
+
+TrainStep::LocalResult TrainStep::forward_backward(const StepOrder& order, const Batch& batch) {
+  const BatchPlan& plan = batch.plan;
   LocalResult result{
       .metrics = MetricValues(parts_.objective.metrics().size(), 0.0), .forward_flops = 0.0, .fault = {}};
-  note_work(parts_.world.activity(), "reading the batch's pairs");
-  const std::vector<MicroBatch> microbatches = parts_.source.read_all(plan);
-  parts_.pass.train(microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
-    return share_of(order, plan, microbatches[index], log_probs, result);
+  parts_.pass.train(batch.microbatches, [&](std::size_t index, const ResponseLogProbs& log_probs) {
+    return share_of(order, plan, batch.microbatches[index], log_probs, result);
   });
+  read_ahead(order);
   const bool is_finite = parts_.policy.end_passes();
   if (result.fault.empty() && !is_finite) {
     std::vector<std::uint64_t> own;

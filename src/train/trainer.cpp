@@ -22,9 +22,12 @@ namespace collimate {
 
 namespace {
 
-double peak_flops_of_all(const RunConfig& config, const ProcessMesh& mesh) {
-  std::vector<double> peak{measure_peak_flops(scalar_type(config.model.dtype), mesh.device())};
+double peak_flops_of_all(const RunConfig& config, const ProcessMesh& mesh, const Log& log) {
+  const DevicePeak own = device_peak(config.runtime, config.model.dtype, mesh.device());
+  std::vector<double> peak{own.flops};
   reduce_metrics(peak, mesh.world());
+  const double each = peak.front() / 1e12 / mesh.world().size();
+  log.info("mfu is of {:.1f} TFLOP/s a rank, by {}", each, own.source);
   return peak.front();
 }
 
@@ -88,7 +91,7 @@ Trainer::Trainer(TrainerParts parts, TrainProgress progress)
       best_(parts_.config.train.metric_for_best_model, parts_.objective.metrics()),
       early_stopping_(parts_.config.train.early_stopping, best_.name()),
       num_steps_(num_optimizer_steps(parts_.config.train, parts_.sampler)),
-      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh)) {
+      peak_flops_(peak_flops_of_all(parts_.config, parts_.mesh, parts_.log)) {
   saving_group_->set_activity(parts_.mesh.world().activity());
   best_.restore(progress_.best);
   early_stopping_.restore(progress_.early_stopping);
@@ -180,6 +183,7 @@ StopKind Trainer::run_step() {
   const OptimizerConfig& optimizer = parts_.config.optimizer;
   const StepOrder order{.step = progress_.step,
                         .pair_indices = parts_.sampler.batch(progress_.step),
+                        .next_pair_indices = next_batch(),
                         .learning_rate = learning_rate(optimizer, progress_.step, num_steps_),
                         .max_grad_norm = optimizer.max_grad_norm,
                         .check_against_reference = parts_.policy_is_reference && progress_.step == 0};
@@ -193,6 +197,10 @@ StopKind Trainer::run_step() {
   const StepReport report = report_of(outcome, order.learning_rate, order.pair_indices.size(), elapsed.count());
   for (const auto& observer : parts_.observers) observer->on_step(report);
   return outcome.stop;
+}
+
+std::vector<std::uint64_t> Trainer::next_batch() {
+  return progress_.step + 1 < num_steps_ ? parts_.sampler.batch(progress_.step + 1) : std::vector<std::uint64_t>();
 }
 
 StepReport Trainer::report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,

@@ -45,6 +45,8 @@ struct RuntimeConfig {
   /// what a rank's tensors may take on its device; unset (auto): what the device has free, or the host for each of its
   /// ranks
   std::optional<std::int64_t> memory_bytes;
+  /// FLOP/s of a rank's device, of which `mfu` is a share; unset (auto): a GPU's data sheet, else what is measured
+  std::optional<double> peak_flops;
 
   bool operator==(const RuntimeConfig&) const = default;
 
@@ -57,7 +59,8 @@ struct RuntimeConfig {
         field("grace_seconds", &RuntimeConfig::grace_seconds, Role::kOperational, above(0)),
         field("check_level", &RuntimeConfig::check_level, Role::kOperational),
         field("trace", &RuntimeConfig::trace, Role::kOperational, FilePath{}),
-        field("memory_bytes", &RuntimeConfig::memory_bytes, Role::kOperational, at_least(1)).unset_as("auto")};
+        field("memory_bytes", &RuntimeConfig::memory_bytes, Role::kOperational, at_least(1)).unset_as("auto"),
+        field("peak_flops", &RuntimeConfig::peak_flops, Role::kOperational, above(0)).unset_as("auto")};
   }
 };
 

@@ -24,6 +24,7 @@ namespace collimate {
 struct StepOrder {
   std::int64_t step = 0;  // updates made before this one
   std::vector<std::uint64_t> pair_indices;
+  std::vector<std::uint64_t> next_pair_indices;  // of the step after it, to be read while the device computes
   double learning_rate = 0;
   double max_grad_norm = 0;
   bool check_against_reference = false;  // the policy still has the reference's weights
@@ -71,7 +72,17 @@ class TrainStep {
     std::string fault;  // empty: none
   };
 
-  [[nodiscard]] LocalResult forward_backward(const StepOrder& order, const BatchPlan& plan);
+  // This rank's part of a batch, with its tokens.
+  struct Batch {
+    std::vector<std::uint64_t> pair_indices;
+    BatchPlan plan;
+    std::vector<MicroBatch> microbatches;
+  };
+
+  [[nodiscard]] Batch read(const std::vector<std::uint64_t>& pair_indices) const;
+  [[nodiscard]] Batch take_batch(const StepOrder& order);
+  void read_ahead(const StepOrder& order);
+  [[nodiscard]] LocalResult forward_backward(const StepOrder& order, const Batch& batch);
   at::Tensor share_of(const StepOrder& order, const BatchPlan& plan, const MicroBatch& microbatch,
                       const ResponseLogProbs& log_probs, LocalResult& result);
   [[nodiscard]] StopKind own_stop() const;
@@ -79,6 +90,7 @@ class TrainStep {
   double reduce(const StepOrder& order);
 
   TrainStepParts parts_;
+  std::optional<Batch> ahead_;
 };
 
 }  // namespace collimate

@@ -76,6 +76,7 @@ class Trainer {
   /// What a rank asks for.
   StopKind run_step();
   void announce_stop();
+  [[nodiscard]] std::vector<std::uint64_t> next_batch();
   [[nodiscard]] StepReport report_of(const StepOutcome& outcome, double learning_rate, std::size_t num_pairs,
                                      double seconds) const;
   struct EvaluationOutcome {
