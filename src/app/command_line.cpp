@@ -89,8 +89,8 @@ Command parse_command_line(int argc, char** argv) {
     std::ostringstream answer;
     std::ostringstream complaint;
     const ExitCode code = app.exit(error, answer, complaint) == 0 ? ExitCode::kDone : ExitCode::kBadInput;
-    write_printable(stdout, answer.str());
-    write_printable(stderr, complaint.str());
+    static_cast<void>(write_printable(stderr, complaint.str()));
+    write_answer(answer.str());
     return [code] { return code; };
   }
   return chosen;

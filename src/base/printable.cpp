@@ -87,4 +87,18 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string printable_line(std::string_view text) {
+  std::string line;
+  for (const char each : printable(text)) {
+    if (each == '\n') {
+      line += "\\n";
+    } else if (each == '\t') {
+      line += "\\t";
+    } else {
+      line += each;
+    }
+  }
+  return line;
+}
+
 }  // namespace collimate

@@ -81,8 +81,8 @@ class StreamBuilder {
       stream_.rows.push_back(
           {.row = row, .label = std::int64_t{response.tokens[i]}, .response_index = stream_.num_responses});
     }
-    stream_.num_labelled_tokens.push_back(std::ssize(stream_.rows) - num_rows_before);
-    check(stream_.num_labelled_tokens.back() == response.num_labelled && response.num_labelled > 0,
+    const auto num_labelled = std::ssize(stream_.rows) - num_rows_before;
+    check(num_labelled == response.num_labelled && num_labelled > 0,
           "a response has the labelled tokens that its pair's lengths say, and at least one");
     ++stream_.num_responses;
   }

@@ -164,9 +164,7 @@ std::uint64_t PreferenceDataset::num_labelled_tokens() const {
 std::int64_t PreferenceDataset::longest_sequence() const {
   std::int64_t longest = 0;
   for (std::uint64_t pair = 0; pair < size(); ++pair) {
-    const PairLengths of_pair = lengths(pair);
-    const std::int64_t response = std::max(of_pair.num_chosen_tokens, of_pair.num_rejected_tokens);
-    longest = std::max(longest, of_pair.num_prompt_tokens + response);
+    longest = std::max(longest, lengths(pair).longest_sequence());
   }
   return longest;
 }

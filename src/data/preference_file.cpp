@@ -114,10 +114,10 @@ PreferenceFile::PreferenceFile(std::string path)
     : reader_(open_preferences(std::move(path))),
       labelled_(read_labelled(reader_)),
       tokenization_(read_tokenization(reader_)),
-      input_fingerprint_(read_fingerprint(reader_, "input_fingerprint")),
       counts_(reader_.text_attribute("counts")),
       source_names_(reader_.read_texts("source_names")),
       tokens_(open_tokens(reader_)) {
+  static_cast<void>(read_fingerprint(reader_, "input_fingerprint"));
   columns_ = detail::read_pair_columns(reader_, tokens_.shape()[0], source_names_, labelled_);
   if (labelled_ == LabelledTokens::kAssistant) is_labelled_ = detail::open_labels(reader_, num_tokens());
 }

@@ -70,7 +70,7 @@ void Progress::on_checkpoint(const SaveReport& report) {
 void Progress::show(const std::string& line, bool keep) {
   const bool rewrite = terminal_ && !keep;
   if (terminal_) std::fputs("\r\x1b[K", stream_);
-  write_printable(stream_, rewrite ? line : line + "\n");
+  static_cast<void>(write_printable(stream_, rewrite ? line : line + "\n"));
   line_open_ = rewrite;
   last_plain_line_ = Clock::now();
 }

@@ -1,12 +1,15 @@
 #include "collimate/io/file_lock.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -25,6 +28,7 @@ namespace collimate {
 
 namespace {
 
+namespace fs = std::filesystem;
 using detail::HolderState;
 using detail::LockHolder;
 
@@ -53,16 +57,29 @@ bool is_named(int file, const std::string& path) {
          own.st_dev == named.st_dev;
 }
 
+/// Opens without following a link, of which nothing need be at the other end, and without waiting for a pipe's.
+FileDescriptor open_lock(const std::string& path) {
+  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file && errno == ENOENT) return file;
+  const bool is_link = !file && errno == ELOOP;
+  if (!file && !is_link) detail::throw_system_error<InputError>(path, "cannot be read");
+  struct stat status{};
+  if (!is_link && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode)) return file;
+  throw InputError(fmt::format("{}: is not a file, as a lock is; delete it, or move it away", path));
+}
+
 std::optional<FoundLock> find_lock(const std::string& path) {
-  FoundLock found{.file = FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)), .text = {}};
-  if (!found.file && errno == ENOENT) return std::nullopt;
-  if (!found.file) detail::throw_system_error<InputError>(path, "cannot be read");
+  FoundLock found{.file = open_lock(path), .text = {}};
+  if (!found.file) return std::nullopt;
   std::array<char, 4096> buffer{};
   const ssize_t length = pread(found.file.get(), buffer.data(), buffer.size(), 0);
   if (length < 0) detail::throw_system_error<InputError>(path, "cannot be read");
   found.text.assign(buffer.data(), static_cast<std::size_t>(length));
   return found;
 }
+
+/// The lock file of a change of the lock file `path`.
+std::string successor_of(const std::string& path) { return path + ".takeover"; }
 
 /// Gives the staged file its name, unless another file has it. Of several that try, on any hosts, one succeeds.
 bool put_in_place(const StagedLock& own, const std::string& path) {
@@ -102,12 +119,16 @@ class LockTaker {
     }
   }
 
+  /// Removes what takers of `path` that were killed have left. What may be of another one stays: it does no harm.
+  void remove_left(const std::string& path);
+
   /// Why the kernel gave no lock; empty: it gave one.
   [[nodiscard]] const std::string& missing() const noexcept { return missing_; }
 
  private:
   StagedLock stage(const std::string& path);
   KernelLock ask_kernel(int file, int operation, const std::string& path);
+  HolderState state_of(const LockHolder& holder, const FoundLock& found, const std::string& path, bool has_flock);
   LockHolder require_ended(const FoundLock& found, const std::string& path, bool has_flock);
   FileDescriptor replace(const FoundLock& found, const std::string& path);
 
@@ -158,6 +179,14 @@ StagedLock LockTaker::stage(const std::string& path) {
   return own;
 }
 
+HolderState LockTaker::state_of(const LockHolder& holder, const FoundLock& found, const std::string& path,
+                                bool has_flock) {
+  if (!has_flock || !holder.has_flock) return detail::find_holder_state(holder);
+  // A shared lock: another process that only looks must not be taken for the holder.
+  const bool is_free = ask_kernel(found.file.get(), LOCK_SH | LOCK_NB, path) == KernelLock::kTaken;
+  return is_free ? HolderState::kEnded : HolderState::kRuns;
+}
+
 /// The holder of a lock file, which is refused as long as it may be there.
 LockHolder LockTaker::require_ended(const FoundLock& found, const std::string& path, bool has_flock) {
   const auto holder = detail::parse_lock_holder(found.text);
@@ -165,14 +194,7 @@ LockHolder LockTaker::require_ended(const FoundLock& found, const std::string& p
     throw InputError(
         fmt::format("{}: {} is there and does not say which process writes; once none does, delete it", target_, path));
   }
-  HolderState state = HolderState::kUnseen;
-  if (has_flock && holder->has_flock) {
-    // A shared lock: another process that only looks must not be taken for the holder.
-    const bool is_free = ask_kernel(found.file.get(), LOCK_SH | LOCK_NB, path) == KernelLock::kTaken;
-    state = is_free ? HolderState::kEnded : HolderState::kRuns;
-  } else {
-    state = detail::find_holder_state(*holder);
-  }
+  const HolderState state = state_of(*holder, found, path, has_flock);
   if (state == HolderState::kEnded) return *holder;
   const std::string message = fmt::format("{}: is being written by {}", target_, holder->name());
   if (state == HolderState::kRuns) throw InputError(message + "; wait until it has ended, or end it");
@@ -183,15 +205,38 @@ LockHolder LockTaker::require_ended(const FoundLock& found, const std::string& p
 /// Puts an own file in the place of one whose holder has ended. Whoever holds the lock file of this change alone may
 /// make it. Nothing: somebody else was quicker.
 FileDescriptor LockTaker::replace(const FoundLock& found, const std::string& path) {
-  const std::string successor = path + ".takeover";
+  const std::string successor = successor_of(path);
   FileDescriptor file = take(successor);
   const auto current = find_lock(path);
-  if (!current || current->text != found.text) {
+  // A process that has given its lock back and has it again writes the same text within a second.
+  if (!current || current->text != found.text || !is_named(found.file.get(), path)) {
     static_cast<void>(unlink(successor.c_str()));
     return {};
   }
   detail::rename_path(successor, path);
   return file;
+}
+
+void LockTaker::remove_left(const std::string& path) {
+  const auto prefix_of = [](const std::string& lock) {
+    return fs::path(detail::staging_prefix(lock, "staged")).filename().string();
+  };
+  const std::array prefixes{prefix_of(path), prefix_of(successor_of(path))};
+  std::error_code failed;
+  for (fs::directory_iterator entry(detail::parent_folder(path), failed); !failed && entry != fs::directory_iterator();
+       entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    if (std::ranges::none_of(prefixes, [&](const std::string& prefix) { return name.starts_with(prefix); })) continue;
+    try {
+      const std::string left = entry->path().string();
+      const auto found = find_lock(left);
+      const auto holder = found ? detail::parse_lock_holder(found->text) : std::nullopt;
+      if (!holder || state_of(*holder, *found, left, missing_.empty()) != HolderState::kEnded) continue;
+      static_cast<void>(unlink(left.c_str()));
+    } catch (const InputError&) {
+      continue;
+    }
+  }
 }
 
 }  // namespace
@@ -206,6 +251,7 @@ FileLock::FileLock(const std::string& target, const Log& log, const LockCall& ca
     : folders_(target), path_(target + ".lock") {
   LockTaker taker(target, log, call);
   file_ = taker.take(path_);
+  taker.remove_left(path_);
   if (!taker.missing().empty()) log.info("{}: {}: this file alone keeps other writers out", path_, taker.missing());
 }
 

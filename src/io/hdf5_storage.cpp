@@ -68,6 +68,20 @@ std::uint64_t stored_bytes(const std::string& place, hid_t dataset) {
   return std::min(static_cast<std::uint64_t>(bytes), file_bytes(place, dataset));
 }
 
+/// What is not written is not stored, and reads as zeros.
+void require_all_chunks(const std::string& place, hid_t dataset, std::span<const std::uint64_t> shape,
+                        std::span<const std::uint64_t> chunk) {
+  std::vector<std::uint64_t> counts;
+  for (std::size_t dim = 0; dim < chunk.size(); ++dim) counts.push_back((shape[dim] - 1) / chunk[dim] + 1);
+  const auto wanted = find_bytes(counts, 1);
+  hsize_t stored = 0;
+  const Hdf5Handle space = read_handle(place, [&] { return H5Dget_space(dataset); });
+  read_call(place, [&] { return H5Dget_num_chunks(dataset, space.get(), &stored); });
+  if (wanted == stored) return;
+  throw InputError(fmt::format("{}: has shape [{}] in chunks of [{}], but only {} chunks are stored of it", place,
+                               fmt::join(shape, ", "), fmt::join(chunk, ", "), stored));
+}
+
 }  // namespace
 
 void require_stored(const std::string& place, hid_t dataset, std::span<const std::uint64_t> shape, hid_t type) {
@@ -85,9 +99,11 @@ void require_stored(const std::string& place, hid_t dataset, std::span<const std
   const auto chunk = chunk_of(place, properties.get(), shape.size());
   const auto chunk_bytes = chunk.empty() ? 0 : find_bytes(chunk, element);
   const auto fits = [&](std::optional<std::uint64_t> wanted) { return wanted && *wanted / *growth <= stored; };
-  if (fits(bytes) && fits(chunk_bytes)) return;
-  throw InputError(
-      fmt::format("{}: has shape [{}], but only {} bytes are stored of it", place, fmt::join(shape, ", "), stored));
+  if (!fits(bytes) || !fits(chunk_bytes)) {
+    throw InputError(
+        fmt::format("{}: has shape [{}], but only {} bytes are stored of it", place, fmt::join(shape, ", "), stored));
+  }
+  if (!chunk.empty()) require_all_chunks(place, dataset, shape, chunk);
 }
 
 void require_stored_text(const std::string& place, hid_t attribute, hid_t type) {

@@ -7,13 +7,16 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <utility>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "collimate/base/error.hpp"
 #include "collimate/base/host_name.hpp"
+#include "collimate/base/json.hpp"
 
 namespace collimate::detail {
 
@@ -76,15 +79,20 @@ LockHolder own_lock_holder(bool has_flock) {
 
 std::optional<LockHolder> parse_lock_holder(const std::string& text) {
   try {
-    const auto json = nlohmann::json::parse(text);
+    const auto json = parse_json(text, "lock");
+    const auto process = find_whole_number(json.at("process"));
+    const auto started = find_whole_number(json.at("started"));
+    if (!process || !std::in_range<pid_t>(*process) || !started) return std::nullopt;
     return LockHolder{.host = json.at("host"),
-                      .process = json.at("process"),
+                      .process = *process,
                       .since = json.at("since"),
                       .boot_id = json.at("boot_id"),
                       .pid_namespace = json.at("pid_namespace"),
-                      .started = json.at("started"),
+                      .started = *started,
                       .has_flock = json.at("flock")};
   } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  } catch (const InputError&) {
     return std::nullopt;
   }
 }

@@ -48,7 +48,7 @@ void require_writable_folder(const fs::path& path) {
 bool has_content(const fs::path& folder, const fs::path& config_file) {
   return std::ranges::any_of(fs::directory_iterator(folder), [&](const fs::directory_entry& entry) {
     const std::string name = entry.path().filename().string();
-    const bool is_known = name.starts_with("checkpoints.lock") || name.starts_with(".checkpoints.lock.staged-");
+    const bool is_known = name.starts_with("checkpoints.lock") || name.starts_with(".checkpoints.lock.");
     return !is_known && name != "failures" && !is_staged_for(entry.path().string(), config_file.string());
   });
 }

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "input_errors.hpp"
+
 namespace collimate::detail {
 
 namespace {
@@ -50,12 +52,12 @@ std::vector<std::string> files_of(const fs::path& folder, Predicate belongs) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && belongs(name)) names.push_back(name);
+    if (belongs(name) && entry.is_regular_file()) names.push_back(name);
   }
   if (fs::is_directory(folder / kTemplateFolder)) {
     for (const auto& entry : fs::directory_iterator(folder / kTemplateFolder)) {
       const std::string name = entry.path().filename().string();
-      if (entry.is_regular_file() && name.ends_with(".jinja"))
+      if (name.ends_with(".jinja") && entry.is_regular_file())
         names.push_back((fs::path(kTemplateFolder) / name).string());
     }
   }
@@ -65,8 +67,12 @@ std::vector<std::string> files_of(const fs::path& folder, Predicate belongs) {
 
 }  // namespace
 
-std::vector<std::string> tokenizer_files(const std::string& folder) { return files_of(folder, is_tokenizer_file); }
+std::vector<std::string> tokenizer_files(const std::string& folder) {
+  return with_input_errors([&] { return files_of(folder, is_tokenizer_file); });
+}
 
-std::vector<std::string> companion_files(const std::string& folder) { return files_of(folder, is_companion); }
+std::vector<std::string> companion_files(const std::string& folder) {
+  return with_input_errors([&] { return files_of(folder, is_companion); });
+}
 
 }  // namespace collimate::detail

@@ -1,12 +1,12 @@
 // What `inspect` says of preference files, reference stores and model folders.
 
-#include <array>
+#include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "collimate/base/error.hpp"
 #include "collimate/base/json.hpp"
-#include "collimate/data/preference_dataset.hpp"
-#include "collimate/io/hdf5.hpp"
+#include "collimate/data/preference_file.hpp"
 #include "collimate/io/safetensors.hpp"
 #include "collimate/store/model_folder.hpp"
 #include "collimate/store/reference_store.hpp"
@@ -53,38 +53,44 @@ void add_log_probs(Description& description, const std::vector<ReferenceRow>& ro
 }
 
 /// What became of the rows, as the tokenizer has counted them.
-Description counts_of(const Hdf5Reader& reader) {
-  const std::string text = reader.text_attribute("counts");
+Description counts_of(const PreferenceFile& file) {
   try {
-    static_cast<void>(parse_json(text, reader.path()));  // bounds the nesting
-    return Description::parse(text);
+    static_cast<void>(parse_json(file.counts(), file.path()));  // bounds the nesting
+    return Description::parse(file.counts());
   } catch (const InputError&) {
-    return text;
+    return file.counts();
   }
+}
+
+void add_lengths(Description& description, const PreferenceFile& file) {
+  std::int64_t num_labelled = 0;
+  std::int64_t longest = 0;
+  for (std::uint64_t row = 0; row < file.num_pairs(); ++row) {
+    num_labelled += num_labelled_tokens(file.lengths(row), {});
+    longest = std::max(longest, file.lengths(row).longest_sequence());
+  }
+  description["labelled_tokens"] = num_labelled;
+  description["longest_sequence"] = longest;
+}
+
+void scan_all_tokens(const PreferenceFile& file) {
+  std::vector<std::uint64_t> rows(file.num_pairs());
+  std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+  file.scan_tokens(rows, file.tokenization().vocab_size);
 }
 
 }  // namespace
 
 Description describe_preferences(const std::string& path, InspectDepth depth) {
-  const std::array sources{DataSource{.path = path}};
-  const PreferenceDataset pairs(path, sources, 0.0);
-  const Tokenization& tokenization = pairs.tokenization();
-  const Hdf5Reader reader(path);
-  const std::vector<std::string> source_names = reader.read_texts("source_names");
-  if (depth == InspectDepth::kVerify) {
-    pairs.scan_tokens(0, pairs.size(), tokenization.vocab_size);
-    static_cast<void>(reader.dataset("source").read<std::uint16_t>());
-  }
-  Description description{{"kind", "preference file"},
-                          {"path", path},
-                          {"pairs", pairs.size()},
-                          {"tokens", pairs.num_tokens()},
-                          {"labelled_tokens", pairs.num_labelled_tokens()},
-                          {"longest_sequence", pairs.longest_sequence()}};
-  add_tokenization(description, tokenization);
-  description["sources"] = source_names;
-  description["counts"] = counts_of(reader);
-  description["fingerprints"] = fingerprints_of(tokenization);
+  const PreferenceFile file(path);
+  if (depth == InspectDepth::kVerify) scan_all_tokens(file);
+  Description description{
+      {"kind", "preference file"}, {"path", path}, {"pairs", file.num_pairs()}, {"tokens", file.num_tokens()}};
+  add_lengths(description, file);
+  add_tokenization(description, file.tokenization());
+  description["sources"] = file.source_names();
+  description["counts"] = counts_of(file);
+  description["fingerprints"] = fingerprints_of(file.tokenization());
   return description;
 }
 

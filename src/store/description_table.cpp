@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "collimate/base/printable.hpp"
 #include "describe.hpp"
 
 namespace collimate::detail {
@@ -12,9 +13,12 @@ namespace {
 
 constexpr std::size_t kBarWidth = 40;
 
-/// Keys and values alike, which may be a file's own, as they reach the terminal.
+// Columns are not padded beyond it: one long text of a file would make every row as long.
+constexpr std::size_t kWidestPadded = 64;
+
+/// Keys and values alike, which may be a file's own, as they reach the terminal: on one line.
 std::string cell_text(const Description& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) return printable_line(value.get_ref<const std::string&>());
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   if (value.is_null()) return "none";
@@ -47,7 +51,8 @@ std::string list_lines(const Description& list, std::size_t indent) {
   for (const auto& [key, unused] : list.front().items()) {
     std::vector<std::string> cells{cell_text(key)};
     for (const Description& row : list) cells.push_back(row.contains(key) ? cell_text(row.at(key)) : "");
-    const std::size_t width = std::ranges::max(cells, {}, [](const std::string& cell) { return cell.size(); }).size();
+    const std::size_t widest = std::ranges::max(cells, {}, [](const std::string& cell) { return cell.size(); }).size();
+    const std::size_t width = std::min(widest, kWidestPadded);
     for (std::size_t i = 0; i < cells.size(); ++i) lines[i] += fmt::format("{:>{}}  ", cells[i], width);
   }
   const std::vector<std::string> bars = bars_of(list);
@@ -65,6 +70,7 @@ std::string object_lines(const Description& object, std::size_t indent) {
   for (const auto& [key, value] : object.items()) {
     if (!value.is_object() && !is_list_of_objects(value)) width = std::max(width, cell_text(key).size());
   }
+  width = std::min(width, kWidestPadded);
   std::string text;
   const std::string margin(indent, ' ');
   for (const auto& [key, value] : object.items()) {

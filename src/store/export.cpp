@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collimate/base/error.hpp"
+#include "collimate/base/json.hpp"
 #include "collimate/io/atomic_folder.hpp"
 #include "collimate/io/input_file.hpp"
 #include "collimate/io/output_file.hpp"
@@ -47,6 +48,7 @@ StorageDtype exported_dtype(ExportDtype wanted, StorageDtype stored) {
 /// config.json of what is exported, in the keys that the source uses; the source's bytes where nothing changes.
 std::string exported_config(const ModelSource& source, ExportDtype dtype) {
   std::string text = read_text_file(source.config_path());
+  static_cast<void>(parse_json(text, source.config_path()));  // strictly; what follows keeps the order of the keys
   const auto stated = nlohmann::ordered_json::parse(text);
   auto config = stated;
   // transformers 4 writes torch_dtype, 5 writes dtype and still reads the other.

@@ -9,6 +9,7 @@
 #include "collimate/io/hdf5.hpp"
 #include "collimate/store/model_folder.hpp"
 #include "describe.hpp"
+#include "input_errors.hpp"
 
 namespace collimate {
 
@@ -48,8 +49,13 @@ Description describe_folder(const std::string& path, InspectDepth depth) {
   if (detail::holds_checkpoints(path)) return detail::describe_checkpoints(path, depth);
   throw InputError(
       fmt::format("{}: is no run, checkpoint or model folder: it has none of manifest.json, checkpoints, "
-                  "metrics.jsonl, step_* and config.json",
+                  "metrics.jsonl, failures, step_* and config.json",
                   path));
+}
+
+Description describe_path(const std::string& path, InspectDepth depth) {
+  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such file or folder", path));
+  return fs::is_directory(path) ? describe_folder(path, depth) : describe_file(path, depth);
 }
 
 /// Says whether everything was read, ahead of the fingerprints. An unreadable byte would have thrown.
@@ -63,8 +69,7 @@ void add_verdict(Description& description, InspectDepth depth) {
 }  // namespace
 
 std::string inspect_path(const std::string& path, InspectDepth depth, InspectForm form) {
-  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such file or folder", path));
-  Description description = fs::is_directory(path) ? describe_folder(path, depth) : describe_file(path, depth);
+  Description description = detail::with_input_errors([&] { return describe_path(path, depth); });
   add_verdict(description, depth);
   if (form == InspectForm::kTable) return detail::description_table(description);
   // What is no UTF-8 in a file's own text becomes U+FFFD.

@@ -143,7 +143,7 @@ std::string render_share(const ManifestShare& share) {
 }
 
 ManifestShare parse_share(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text);
+  const nlohmann::json json = parse_json(text, "a rank's share of the manifest");
   return {.files = files_of(json), .tensors = tensors_of(json)};
 }
 

@@ -12,6 +12,7 @@
 
 #include "collimate/base/error.hpp"
 #include "collimate/io/input_file.hpp"
+#include "input_errors.hpp"
 #include "weight_files.hpp"
 
 namespace collimate::detail {
@@ -67,7 +68,6 @@ constexpr std::array kSigns{
     Sign{"", ".ckpt", "weights in pickle files, which are not read", kSave},
     Sign{"tf_model", ".h5", "weights of TensorFlow", "save them as safetensors with transformers 4"},
     Sign{"flax_model", ".msgpack", "weights of Flax", "save them as safetensors with transformers 4"},
-    Sign{"tokenizer.json", "", "a tokenizer without a model", "give the folder that has the model's config.json too"},
 };
 
 /// "a checkpoint of Megatron (mp_rank_00): convert it ...".
@@ -142,20 +142,27 @@ void refuse_adapter(const std::string& folder) {
       folder, kAdapterConfig, base, kAdapterConfig, kMerge));
 }
 
-}  // namespace
-
-std::string require_model_place(const std::string& path) {
+std::string config_of_place(const std::string& path) {
   if (!fs::exists(path)) refuse_absent(path);
   if (!fs::is_directory(path)) refuse_file(path);
   refuse_adapter(path);
   if (has(path, "config.json")) return (fs::path(path) / "config.json").string();
-  const std::optional<std::string> kind = find_kind(path);
+  std::optional<std::string> kind = find_kind(path);
+  if (!kind && has(path, "tokenizer.json")) {
+    kind = "a tokenizer without a model (tokenizer.json): give the folder that has the model's config.json too";
+  }
   throw InputError(kind ? fmt::format("{}: has no config.json, so it is not a model folder, but {}", path, *kind)
                         : fmt::format("{}: has no config.json, so it is not a model folder", path));
 }
 
+}  // namespace
+
+std::string require_model_place(const std::string& path) {
+  return with_input_errors([&] { return config_of_place(path); });
+}
+
 void refuse_other_weights(const std::string& folder) {
-  const std::optional<std::string> kind = find_kind(folder);
+  const std::optional<std::string> kind = with_input_errors([&] { return find_kind(folder); });
   const std::string instead = kind ? fmt::format(", but {}", *kind) : "";
   throw InputError(fmt::format("{}: has neither {} nor {}{}", folder, kSingleFileName, kIndexFileName, instead));
 }

@@ -10,6 +10,7 @@
 #include "collimate/base/error.hpp"
 #include "collimate/base/json.hpp"
 #include "collimate/io/input_file.hpp"
+#include "input_errors.hpp"
 #include "model_place.hpp"
 
 namespace collimate::detail {
@@ -65,9 +66,7 @@ std::vector<std::string> find_unread(const std::string& folder, const WeightFile
   return {names.begin(), names.end()};
 }
 
-}  // namespace
-
-WeightFiles open_weight_files(const std::string& folder) {
+WeightFiles weight_files_of(const std::string& folder) {
   const std::string single = (fs::path(folder) / kSingleFileName).string();
   const std::string index = (fs::path(folder) / kIndexFileName).string();
   WeightFiles weights;
@@ -81,6 +80,12 @@ WeightFiles open_weight_files(const std::string& folder) {
   }
   weights.unread = find_unread(folder, weights);
   return weights;
+}
+
+}  // namespace
+
+WeightFiles open_weight_files(const std::string& folder) {
+  return with_input_errors([&] { return weight_files_of(folder); });
 }
 
 }  // namespace collimate::detail

@@ -4,12 +4,13 @@ import json
 import math
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from jobs import BINARY, collimate, in_private_mount, refuse, step_metrics, succeed
+from jobs import BINARY, PATIENCE, collimate, command_of, environment_of, in_private_mount, refuse, step_metrics, succeed
 from model_folders import VOCAB_SIZE, write_tokenizer
 from pairs import Pair, random_pairs, write_preferences
 from preferences.file_lock import FileLock
@@ -291,6 +292,15 @@ def test_full_disk_fails_loudly_and_keeps_the_last_checkpoint(scored_run):
     assert done.returncode == 1, done.stderr
     assert "No space left" in done.stderr
     assert "inspected 0" in done.stdout
+
+
+def test_an_answer_that_nobody_gets_is_a_failure(run):
+    for arguments in (["inspect", "--json", run.sections["model"]["path"]], ["--help"]):
+        with Path("/dev/full").open("w") as full:
+            command = command_of(*arguments, ranks=1)
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, env=environment_of(1))
+        assert done.returncode == 1
+        assert done.stderr == "collimate: error: standard output cannot be written: No space left on device\n"
 
 
 def test_output_folder_of_another_run(scored_run):

@@ -41,7 +41,7 @@ WAYS = {
 def call(*arguments, ranks: int, way: dict[str, str]) -> subprocess.CompletedProcess:
     """The command on a file system of that kind."""
     options = [option for name, value in way.items() for option in ("-x", f"{name}={value}")]
-    command = command_of(*arguments, ranks=ranks, launcher_options=["--timeout", 110, *options])
+    command = command_of(*arguments, ranks=ranks, launcher_options=["--timeout", PATIENCE - 10, *options])
     environment = environment_of(1) | (way if ranks == 1 else {})
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
 

@@ -2,6 +2,7 @@
 
 #include "collimate/data/preference_dataset.hpp"
 #include "collimate/data/preference_file.hpp"
+#include "collimate/store/inspect.hpp"
 #include "fuzz/engine/mutate_hdf5.hpp"
 #include "fuzz/engine/scratch.hpp"
 #include "fuzz/engine/target.hpp"
@@ -14,19 +15,25 @@ namespace {
 
 constexpr std::int64_t kVocabSize = 100;
 
-std::string written(std::uint64_t seed, std::uint64_t num_pairs) {
+std::string written(const std::vector<TestPair>& pairs) {
   const std::string path = scratch() / "seed.h5";
-  write_preference_file(path, random_preference_pairs(seed, num_pairs, 5, kVocabSize));
+  write_preference_file(path, pairs);
   return read_bytes(path);
 }
 
 }  // namespace
 
-std::vector<std::string> seeds() { return {written(1, 1), written(2, 4)}; }
+std::vector<std::string> seeds() {
+  std::vector<TestPair> labelled = random_preference_pairs(3, 4, 5, kVocabSize);
+  label_some_tokens(labelled, 3);
+  return {written(random_preference_pairs(1, 1, 5, kVocabSize)), written(random_preference_pairs(2, 4, 5, kVocabSize)),
+          written(labelled)};
+}
 
 void read(const std::string& input) {
   const std::string path = scratch() / "input.h5";
   write_bytes(path, input);
+  static_cast<void>(inspect_path(path, InspectDepth::kVerify));
   const std::vector<DataSource> sources{{.path = path}};
   const PreferenceDataset pairs("data.train", sources, 0.0);
   expect(pairs.size() > 0 && pairs.num_tokens() > 0 && pairs.longest_sequence() > 0, "a data set is not empty");

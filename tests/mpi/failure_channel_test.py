@@ -17,6 +17,7 @@ PROBE = Path(os.environ["COLLIMATE_BUILD"]) / "tests/mpi/failure_probe"
 TCP_STORE_HELLO = struct.pack("<BI", 0, 0x3C85F7CE)
 TCP_STORE_SET, TCP_STORE_DELETE, TCP_STORE_LIST = 1, 8, 17
 KEYS = ["outcome", "closed.1", "left.1", "all closed", "beat.0", "beat.1", "notice.stop"]
+MANY_VISITS = 200
 WORDS = {1: "loss of step 7 is not finite", 2: "train.h5: pair 3 is broken"}
 
 
@@ -107,11 +108,12 @@ def stranger_words(dice: random.Random) -> bytes:
 
 
 class Strangers(threading.Thread):
-    """They come to the job's store while `job` runs; every tenth stays and says no more."""
+    """They come to the job's store while `job` runs; every tenth stays and says no more. Many make the file `enough`."""
 
-    def __init__(self, job: subprocess.Popen):
+    def __init__(self, job: subprocess.Popen, enough: Path):
         super().__init__()
         self.job = job
+        self.enough = enough
         self.visits = 0
 
     def run(self):
@@ -121,6 +123,8 @@ class Strangers(threading.Thread):
             for port in loopback_ports(PROBE):
                 for _ in range(20):
                     staying += self.visit(port, dice)
+            if self.visits > MANY_VISITS:
+                self.enough.touch()
 
     def visit(self, port: int, dice: random.Random) -> list[socket.socket]:
         try:
@@ -136,14 +140,15 @@ class Strangers(threading.Thread):
 
 
 @pytest.mark.parametrize(("who", "code"), [("none", 0), (0, 1), (2, 2)])
-def test_strangers_at_the_store_change_neither_outcome_nor_exit_code(who: str | int, code: int):
-    command = [REPOSITORY / "launch/mpirun", "-n", 3, "--timeout", PATIENCE, PROBE, who, "visited", code]
+def test_strangers_at_the_store_change_neither_outcome_nor_exit_code(who: str | int, code: int, tmp_path: Path):
+    enough = tmp_path / "enough"
+    command = [REPOSITORY / "launch/mpirun", "-n", 3, "--timeout", PATIENCE, PROBE, who, "visited", code, enough]
     job = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    strangers = Strangers(job)
+    strangers = Strangers(job, enough)
     strangers.start()
     stderr = job.communicate(timeout=PATIENCE + 10)[1]
     strangers.join()
-    assert strangers.visits > 200
+    assert strangers.visits > MANY_VISITS
     assert job.returncode == code, stderr
     warnings = [line for line in stderr.splitlines() if "warning:" in line]
     assert len(warnings) == 1 and "127.0.0.1" in warnings[0] and "did not show that it belongs to the job" in warnings[0]

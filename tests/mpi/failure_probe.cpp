@@ -1,9 +1,10 @@
-// A job that fails as its arguments say: `failure_probe WHO WHEN CODE`. The rank WHO (`all`: every rank; `none`: no
-// rank) fails `now`, while the others wait in a barrier for ever; `late`, when the others are done; `visited`: as now,
-// but after 3 s, in which strangers can come; or `unaided`: as now, but rank 0 only prints and does not end the job.
-// failure_channel_test.py runs it.
+// A job that fails as its arguments say: `failure_probe WHO WHEN CODE [FILE]`. The rank WHO (`all`: every rank; `none`:
+// no rank) fails `now`, while the others wait in a barrier for ever; `late`, when the others are done; `visited`: as
+// now, but once FILE is there, which says that enough strangers have come; or `unaided`: as now, but rank 0 only prints
+// and does not end the job. failure_channel_test.py runs it.
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -20,11 +21,14 @@ struct Plan {
   std::string who;
   std::string when;
   int code;
+  std::string awaited;
 };
 
 void run(Communicator& world, const Plan& plan) {
   const bool fails = plan.who == "all" || plan.who == std::to_string(world.rank());
-  if (plan.when == "visited") std::this_thread::sleep_for(std::chrono::seconds(3));
+  while (plan.when == "visited" && !std::filesystem::exists(plan.awaited)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   if (fails && plan.when == "late") std::this_thread::sleep_for(std::chrono::seconds(1));
   if (fails && plan.code == static_cast<int>(ExitCode::kBadInput)) throw InputError("train.h5: pair 3 is broken");
   if (fails) throw Error("loss of step 7 is not finite");
@@ -52,6 +56,7 @@ int run_job(const Plan& plan) {
 }  // namespace collimate
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 64;
-  return collimate::run_job({.who = argv[1], .when = argv[2], .code = std::atoi(argv[3])});
+  if (argc != 4 && argc != 5) return 64;
+  return collimate::run_job(
+      {.who = argv[1], .when = argv[2], .code = std::atoi(argv[3]), .awaited = argc == 5 ? argv[4] : ""});
 }

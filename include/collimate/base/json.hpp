@@ -11,7 +11,7 @@
 namespace collimate {
 
 /// Parses JSON strictly: a repeated key is an error, and so are more than 100 levels of nesting. `file` is named in
-/// messages. *Local.* Throws InputError with line and column.
+/// messages. *Local.* Throws InputError with line and column, or with the key that is repeated.
 nlohmann::json parse_json(std::string_view text, const std::string& file);
 
 /// The number, where `value` is a whole one that fits. (The library would round, cut or wrap any other.) *Local.*

@@ -15,4 +15,7 @@ std::size_t utf8_bytes(std::string_view text);
 /// tabs and everything else stay. *Local.*
 std::string printable(std::string_view text);
 
+/// The same on one line: line feeds and tabs are written out too, as \n and \t. *Local.*
+std::string printable_line(std::string_view text);
+
 }  // namespace collimate

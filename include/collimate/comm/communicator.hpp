@@ -63,8 +63,8 @@ class Communicator {
 
   /// *Collective.* Gives every rank the root's bytes.
   void broadcast_bytes(std::string& bytes, int root);
-  /// *Collective.* Every rank's bytes, in rank order, on every rank: one exchange of lengths and one of bytes, which is
-  /// left out where no rank has any.
+  /// *Collective.* Every rank's bytes, in rank order, on every rank: an exchange of their lengths, then one of bytes
+  /// or, where they are many, of slices of them.
   std::vector<std::string> all_gather_bytes(const std::string& bytes);
   /// *Collective.* Whether `holds` is true on every rank.
   [[nodiscard]] bool all_hold(bool holds);

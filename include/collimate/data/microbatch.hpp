@@ -27,8 +27,7 @@ struct MicroBatch {
   std::vector<std::int64_t> positions;
   std::vector<Segment> segments;  ///< in stream order, together covering every row once
   std::vector<LabelledRow> rows;  ///< by response, in token order: every labelled token is the label of one row
-  std::vector<std::int64_t> pair_indices;         ///< per pair of the microbatch, its index in the data set
-  std::vector<std::int64_t> num_labelled_tokens;  ///< [num_responses]: how many of `rows` are of it, at least 1
+  std::vector<std::int64_t> pair_indices;  ///< per pair of the microbatch, its index in the data set
   /// Response i of a microbatch: 2 * pair (+ 1 for rejected), or the pair itself where only chosen is laid out.
   std::int64_t num_responses = 0;
 

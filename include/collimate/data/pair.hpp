@@ -2,6 +2,7 @@
 // The unit of preference data: a prompt with two responses to it. Lengths alone are enough to plan a step; tokens are
 // read when a microbatch is built.
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,6 +22,10 @@ struct PairLengths {
   bool operator==(const PairLengths&) const = default;
 
   [[nodiscard]] std::int64_t num_tokens() const { return num_prompt_tokens + num_chosen_tokens + num_rejected_tokens; }
+  /// Tokens of the prompt with the longer one of its responses.
+  [[nodiscard]] std::int64_t longest_sequence() const {
+    return num_prompt_tokens + std::max(num_chosen_tokens, num_rejected_tokens);
+  }
 };
 
 /// One pair's tokens in stored order: prompt, chosen, rejected. `tokens` has lengths.num_tokens() elements, and so has

@@ -48,8 +48,6 @@ class PreferenceFile {
   [[nodiscard]] std::uint64_t num_tokens() const noexcept { return columns_.offsets.back(); }
   [[nodiscard]] LabelledTokens labelled() const noexcept { return labelled_; }
   [[nodiscard]] const Tokenization& tokenization() const noexcept { return tokenization_; }
-  /// Fingerprint of the preference text that the file was made from.
-  [[nodiscard]] const std::string& input_fingerprint() const noexcept { return input_fingerprint_; }
   /// JSON text: pairs read, written, dropped and cut by reason, as the tokenizing tool counted them.
   [[nodiscard]] const std::string& counts() const noexcept { return counts_; }
   [[nodiscard]] const std::vector<std::string>& source_names() const noexcept { return source_names_; }
@@ -59,8 +57,6 @@ class PreferenceFile {
   [[nodiscard]] float label(std::uint64_t row) const { return columns_.labels[row]; }
   [[nodiscard]] float weight(std::uint64_t row) const { return columns_.weights[row]; }
   [[nodiscard]] Hash128 pair_id(std::uint64_t row) const;
-  /// Index into source_names.
-  [[nodiscard]] std::uint16_t source(std::uint64_t row) const { return columns_.sources[row]; }
 
   /// Reads one pair's tokens and labels; its pair_index is the row. Throws InputError when bytes are damaged, labels
   /// differ from their counts, or the pair does not give its id.
@@ -82,7 +78,6 @@ class PreferenceFile {
   Hdf5Reader reader_;
   LabelledTokens labelled_;
   Tokenization tokenization_;
-  std::string input_fingerprint_;
   std::string counts_;
   std::vector<std::string> source_names_;
   PairColumns columns_;

@@ -50,7 +50,8 @@ std::vector<std::string> addresses_of(const std::string& host) {
 
 std::string list_of(const std::vector<NetworkInterface>& interfaces) {
   std::vector<std::string> texts;
-  for (const NetworkInterface& one : interfaces) texts.push_back(fmt::format("{} ({})", one.name, one.address));
+  for (const NetworkInterface& one : interfaces)
+    texts.push_back(fmt::format("{} ({})", one.name, one.addresses.front()));
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
@@ -66,11 +67,12 @@ std::vector<NetworkInterface> network_interfaces() {
     if (address.empty() || (one->ifa_flags & IFF_UP) == 0) continue;
     const auto known = std::ranges::find(found, one->ifa_name, &NetworkInterface::name);
     if (known == found.end()) {
-      found.push_back({one->ifa_name, address, (one->ifa_flags & IFF_LOOPBACK) != 0});
-    } else if (!is_v4(known->address) && is_v4(address)) {
-      known->address = address;
+      found.push_back({one->ifa_name, {address}, (one->ifa_flags & IFF_LOOPBACK) != 0});
+    } else {
+      known->addresses.push_back(address);
     }
   }
+  for (NetworkInterface& one : found) std::ranges::stable_partition(one.addresses, is_v4);
   return found;
 }
 
@@ -86,7 +88,7 @@ std::string loopback_name() {
 std::string choose_address(const InterfaceChoice& choice, const std::vector<NetworkInterface>& interfaces) {
   if (choice.wanted) {
     const auto found = std::ranges::find(interfaces, *choice.wanted, &NetworkInterface::name);
-    if (found != interfaces.end()) return found->address;
+    if (found != interfaces.end()) return found->addresses.front();
     throw InputError(
         fmt::format("runtime.interface: {}: {} has no such network interface that is up and has an address; it has {}",
                     *choice.wanted, choice.host, list_of(interfaces)));
@@ -94,11 +96,11 @@ std::string choose_address(const InterfaceChoice& choice, const std::vector<Netw
   if (choice.is_on_one_machine) return "127.0.0.1";
   std::vector<NetworkInterface> outward = interfaces;
   std::erase_if(outward, [](const NetworkInterface& one) { return one.is_loopback; });
-  const auto named = std::ranges::find_if(outward, [&](const NetworkInterface& one) {
-    return std::ranges::find(choice.host_addresses, one.address) != choice.host_addresses.end();
-  });
-  if (named != outward.end()) return named->address;
-  if (outward.size() == 1) return outward.front().address;
+  for (const NetworkInterface& one : outward) {
+    const auto named = std::ranges::find_first_of(one.addresses, choice.host_addresses);
+    if (named != one.addresses.end()) return *named;
+  }
+  if (outward.size() == 1) return outward.front().addresses.front();
   throw InputError(fmt::format(
       "runtime.interface: auto: the name of {} is no address of its network interfaces, so that the job's is not "
       "clear; it has {}: name one of them",

@@ -74,7 +74,8 @@ struct JobStore::State {
   }
 
   void wait_for_all(std::string (*key_of)(int rank)) {
-    for (int rank = 1; rank < world_size; ++rank) values->wait(key_of(rank), kEndPatience);
+    detail::Patience patience(kEndPatience);
+    for (int rank = 1; rank < world_size; ++rank) values->wait(key_of(rank), patience);
   }
 
   // The store ends with rank 0, which therefore leaves last. What is said is said again where a connection breaks.

@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 // Between two questions of one who waits for a key.
 constexpr milliseconds kShortestQuestion{1};
 constexpr milliseconds kLongestQuestion{100};
+// Of one who waits on rank 0, where a value wakes him.
+constexpr milliseconds kLocalTurn{1000};
 // That the store is given to answer one question, however short one waits for a key.
 constexpr milliseconds kShortestAnswer{1000};
 // Until a rank whose connection the store has closed before it could show its key tries again.
@@ -32,6 +34,11 @@ std::int64_t number_of(const Fields& fields) {
 }  // namespace
 
 Fields KeyValues::require_answer(const StoreRequest& request, std::size_t num_fields, Milliseconds patience) {
+  Patience own(patience);
+  return require_answer(request, num_fields, own);
+}
+
+Fields KeyValues::require_answer(const StoreRequest& request, std::size_t num_fields, Patience& patience) {
   std::optional<Fields> fields = answer(request, patience);
   if (!fields || fields->size() != num_fields) {
     throw Error(fmt::format("the job's store cannot do what is asked of key '{}'",
@@ -44,8 +51,8 @@ void KeyValues::set(const std::string& key, const std::string& value, Millisecon
   require_answer({.operation = StoreOperation::kSet, .fields = {key, value}}, 0, patience);
 }
 
-void KeyValues::put_first(const std::string& key, const std::string& value, Milliseconds patience) {
-  require_answer({.operation = StoreOperation::kPutFirst, .fields = {key, value}}, 0, patience);
+void KeyValues::put_first(const std::string& key, const std::string& value) {
+  require_answer({.operation = StoreOperation::kPutFirst, .fields = {key, value}}, 0, kPatience);
 }
 
 std::string KeyValues::compare_set(const std::string& key, const std::string& expected, const std::string& desired,
@@ -76,31 +83,46 @@ std::int64_t KeyValues::count() {
   return number_of(require_answer({.operation = StoreOperation::kCount, .fields = {}}, 1, kPatience));
 }
 
+bool KeyValues::wait(const std::string& key, Milliseconds patience) {
+  Patience own(patience);
+  return wait_for(key, own);
+}
+
+bool LocalKeyValues::wait_for(const std::string& key, Patience& patience) {
+  const auto look = [&](milliseconds turn) { return table_.wait(key, turn); };
+  while (!patience.take_turn(look, kLocalTurn)) {
+    if (patience.is_over()) return false;
+  }
+  return true;
+}
+
 RemoteKeyValues::RemoteKeyValues(SocketAddress address, std::string key, Milliseconds patience)
     : address_(std::move(address)), key_(std::move(key)) {
   Patience own(patience);
   connect(own);
 }
 
-bool RemoteKeyValues::wait(const std::string& key, Milliseconds patience) {
-  Patience own(patience);
-  const milliseconds for_answer = std::clamp(patience, kShortestAnswer, kPatience);
+bool RemoteKeyValues::wait_for(const std::string& key, Patience& patience) {
+  const StoreRequest request{.operation = StoreOperation::kFind, .fields = {key}};
   for (milliseconds pause = kShortestQuestion;; pause = std::min(2 * pause, kLongestQuestion)) {
-    if (find(key, for_answer)) return true;
-    if (own.is_over()) return false;
-    own.pause(pause);
+    Patience asking(std::clamp(patience.left(), kShortestAnswer, kPatience));
+    const milliseconds before = asking.left();
+    const bool is_there = require_answer(request, 1, asking)[0].has_value();
+    if (is_there) return true;
+    patience.charge(before - asking.left());
+    if (patience.is_over()) return false;
+    patience.pause(pause);
   }
 }
 
-std::optional<Fields> RemoteKeyValues::answer(const StoreRequest& request, Milliseconds patience) {
-  Patience own(patience);
+std::optional<Fields> RemoteKeyValues::answer(const StoreRequest& request, Patience& patience) {
   std::unique_lock lock(mutex_, std::defer_lock);
-  while (!own.take_turn([&](milliseconds turn) { return lock.try_lock_for(turn); })) {
-    if (own.is_over()) throw Error("the job's store does not answer");
+  while (!patience.take_turn([&](milliseconds turn) { return lock.try_lock_for(turn); })) {
+    if (patience.is_over()) throw Error("the job's store does not answer");
   }
   // What is sent twice is done twice.
   const bool may_repeat = request.operation != StoreOperation::kAdd;
-  const std::string reply = exchange(render_request(request), may_repeat, own);
+  const std::string reply = exchange(render_request(request), may_repeat, patience);
   if (reply.empty()) return std::nullopt;
   return try_read_fields(std::string_view(reply).substr(1));
 }
@@ -125,7 +147,7 @@ std::string RemoteKeyValues::exchange_once(const std::string& message, Patience&
       if (auto reply = stream_->open(received_)) return std::move(*reply);
       receive_some(socket_, received_, patience);
     }
-  } catch (const Error&) {
+  } catch (...) {
     socket_.reset();
     throw;
   }
@@ -148,6 +170,9 @@ void RemoteKeyValues::connect(Patience& patience) {
     } catch (const Error&) {
       socket_.reset();
       if (patience.is_over()) throw;
+    } catch (...) {
+      socket_.reset();
+      throw;
     }
     patience.pause(kConnectPause);
   }

@@ -24,6 +24,8 @@ constexpr auto kStrangerPatience = std::chrono::seconds(10);
 constexpr int kLookMilliseconds = 1000;
 // Until the next try where memory or descriptors have run out.
 constexpr auto kShortage = std::chrono::milliseconds(10);
+// Of new connections between two looks at those that there are: who opens ever more keeps nobody waiting.
+constexpr int kMostAccepted = 64;
 // Of requests of one connection whose answers are not taken.
 constexpr std::size_t kMostUnsentBytes = 2 * kMostMessageBytes;
 
@@ -88,12 +90,12 @@ bool StoreServer::turn() {
   }
   std::erase(connections_, nullptr);
   refuse_late();
-  if (polled[1].revents != 0) accept_all();
+  if (polled[1].revents != 0) accept_some();
   return true;
 }
 
-void StoreServer::accept_all() {
-  while (true) {
+void StoreServer::accept_some() {
+  for (int accepted = 0; accepted < kMostAccepted; ++accepted) {
     SocketHandle socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket && (errno == EMFILE || errno == ENFILE)) {
       refuse_oldest_stranger();

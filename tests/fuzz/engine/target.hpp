@@ -11,7 +11,7 @@
 
 namespace collimate::fuzz {
 
-/// Small inputs that the reader takes, made by the project's own writers. Called once.
+/// Small inputs that the reader takes, made by the project's own writers: the same at each call.
 std::vector<std::string> seeds();
 
 /// Gives `input` to the reader, and looks at everything that it returns. May throw errors of exit code 2; everything

@@ -3,12 +3,16 @@
 #include <array>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "collimate/base/error.hpp"
+#include "support/throws.hpp"
 
 namespace collimate {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::string written(int world_rank, const char* few = "few") {
   std::array<char, 256> buffer{};
@@ -27,6 +31,20 @@ TEST(LogTest, tags_ranks_and_lets_rank_zero_alone_inform) {
 
 TEST(LogTest, what_it_quotes_cannot_reach_the_terminal_raw) {
   EXPECT_EQ(written(0, "few\n  \x1b[2J\xff"), "collimate: 3 pairs\ncollimate: warning: few\n  \\x1b[2J\\xff\n");
+}
+
+TEST(LogTest, what_it_quotes_cannot_look_like_another_message) {
+  EXPECT_EQ(written(0, "a\ncollimate: error: b\n  c\n\nd\n"),
+            "collimate: 3 pairs\ncollimate: warning: a\n  collimate: error: b\n  c\n\n  d\n\n");
+}
+
+TEST(LogTest, an_answer_that_cannot_be_written_is_an_error) {
+  std::FILE* full = std::fopen("/dev/full", "w");
+  EXPECT_THAT([&] { write_answer("42\n", full); },
+              throws<Error>(std::string("standard output cannot be written: No space left on device")));
+  EXPECT_THAT([&] { write_answer(std::string(1 << 20, 'x'), full); }, throws<Error>(HasSubstr("No space left")));
+  Log(0, full).error("of which nobody hears");
+  std::fclose(full);
 }
 
 TEST(ErrorTest, kind_decides_the_exit_code) {

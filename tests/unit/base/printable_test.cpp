@@ -41,6 +41,10 @@ TEST(PrintableTest, what_is_printable_is_not_changed_again) {
   EXPECT_EQ(printable(shown), shown);
 }
 
+TEST(PrintableTest, a_line_stays_one_line) {
+  EXPECT_EQ(printable_line("a\nb\tc\x1b\\n \u2028ä"), "a\\nb\\tc\\x1b\\n \\u2028ä");
+}
+
 TEST(Utf8BytesTest, is_the_length_of_the_first_character) {
   EXPECT_EQ(utf8_bytes("ab"), 1U);
   EXPECT_EQ(utf8_bytes("\u00e4b"), 2U);

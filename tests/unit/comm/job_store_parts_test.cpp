@@ -16,6 +16,7 @@
 #include "collimate/comm/job_store/interfaces.hpp"
 #include "collimate/comm/job_store/keyed_mac.hpp"
 #include "collimate/comm/job_store/sealed_stream.hpp"
+#include "collimate/comm/job_store/sockets.hpp"
 #include "collimate/comm/job_store/store_server.hpp"
 
 namespace collimate::detail {
@@ -167,7 +168,7 @@ class ChooseAddressTest : public ::testing::Test {
   }
 
   std::vector<NetworkInterface> interfaces_{
-      {"lo", "127.0.0.1", true}, {"eth0", "10.0.0.3", false}, {"ib0", "10.1.0.3", false}};
+      {"lo", {"127.0.0.1"}, true}, {"eth0", {"10.0.0.3"}, false}, {"ib0", {"10.1.0.3"}, false}};
 };
 
 TEST_F(ChooseAddressTest, is_that_of_the_interface_that_is_wanted) {
@@ -191,10 +192,26 @@ TEST_F(ChooseAddressTest, is_that_of_the_hosts_name_or_the_only_one) {
   EXPECT_THAT(refusal(choice, interfaces_), HasSubstr("it has lo (127.0.0.1)"));
 }
 
+TEST_F(ChooseAddressTest, is_that_of_the_hosts_name_among_several_of_an_interface) {
+  interfaces_.back().addresses = {"10.1.0.3", "10.1.0.4", "fd00::4"};
+  for (const char* address : {"10.1.0.4", "fd00::4"}) {
+    const InterfaceChoice choice{.is_on_one_machine = false, .host = "n3", .host_addresses = {"127.0.1.1", address}};
+    EXPECT_EQ(choose_address(choice, interfaces_), address);
+  }
+}
+
+TEST(PatienceTest, is_over_when_others_have_waited_for_as_long) {
+  Patience patience(std::chrono::seconds(3));
+  patience.charge(std::chrono::seconds(2));
+  EXPECT_EQ(patience.left(), std::chrono::seconds(1));
+  patience.charge(std::chrono::seconds(1));
+  EXPECT_TRUE(patience.is_over());
+}
+
 TEST(NetworkInterfacesTest, have_the_loopback) {
   const auto found = network_interfaces();
-  EXPECT_TRUE(
-      std::ranges::any_of(found, [](const auto& one) { return one.is_loopback && one.address == "127.0.0.1"; }));
+  EXPECT_TRUE(std::ranges::any_of(
+      found, [](const auto& one) { return one.is_loopback && one.addresses.front() == "127.0.0.1"; }));
   EXPECT_EQ(loopback_name(), loopback_name());
 }
 

@@ -120,6 +120,19 @@ TEST_F(JobStoreTest, who_waits_for_a_key_does_not_hold_up_another_thread) {
   EXPECT_TRUE(has_come);
 }
 
+TEST_F(JobStoreTest, who_waits_for_several_keys_has_one_patience_for_all) {
+  detail::LocalKeyValues rank_0(table_);
+  for (detail::KeyValues* values : std::initializer_list<detail::KeyValues*>{&*rank_, &rank_0}) {
+    Patience patience(milliseconds(20));
+    EXPECT_FALSE(values->wait("never", patience));
+    EXPECT_TRUE(patience.is_over());
+    EXPECT_FALSE(values->wait("nor this", patience)) << "at once";
+    rank_->set("there", "");
+    EXPECT_TRUE(values->wait("there", patience));
+    rank_->remove("there");
+  }
+}
+
 TEST_F(JobStoreTest, who_has_another_key_is_not_served) {
   rank_->set("a", "1");
   EXPECT_THROW(RemoteKeyValues(address_, detail::random_bytes(detail::kKeyBytes), milliseconds(200)), Error);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <numeric>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -90,7 +89,6 @@ TEST(MicroBatchTest, shares_the_prompt_of_a_pair) {
   EXPECT_THAT(batch.rows, ElementsAre(LabelledRow{1, 12, 0}, LabelledRow{2, 13, 0}, LabelledRow{3, 14, 0},
                                       LabelledRow{1, 15, 1}, LabelledRow{5, 16, 1}));
   EXPECT_THAT(batch.pair_indices, ElementsAre(7));
-  EXPECT_THAT(batch.num_labelled_tokens, ElementsAre(3, 2));
   EXPECT_EQ(batch.num_responses, 2);
 }
 
@@ -111,7 +109,6 @@ TEST(MicroBatchTest, predicts_labelled_tokens_alone) {
   EXPECT_THAT(shared.tokens, ElementsAre(10, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23, 24));
   EXPECT_THAT(shared.rows,
               ElementsAre(LabelledRow{3, 14, 0}, LabelledRow{1, 15, 1}, LabelledRow{7, 21, 2}, LabelledRow{10, 24, 3}));
-  EXPECT_THAT(shared.num_labelled_tokens, ElementsAre(1, 1, 1, 1));
   const MicroBatch apart = build_microbatch(pairs, {.prefix_sharing = false, .responses = Responses::kBoth});
   EXPECT_THAT(apart.tokens, ElementsAre(10, 11, 12, 13, 14, 10, 11, 15, 16, 20, 21, 22, 20, 23, 24));
   EXPECT_THAT(apart.rows,
@@ -238,7 +235,6 @@ TEST_P(MicroBatchPropertyTest, sizes_agree_with_the_planned_ones) {
   }
   EXPECT_EQ(batch.num_stream_tokens(), num_tokens);
   EXPECT_EQ(std::ssize(batch.rows), num_labelled);
-  EXPECT_EQ(std::reduce(batch.num_labelled_tokens.begin(), batch.num_labelled_tokens.end()), num_labelled);
   EXPECT_LT(num_labelled, num_tokens / 2) << "most tokens of every second pair are context";
   EXPECT_EQ(batch.num_responses, std::ssize(pairs) * num_responses_per_pair(GetParam()));
   EXPECT_EQ(batch.num_pairs(), std::ssize(pairs));

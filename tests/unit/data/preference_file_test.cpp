@@ -2,21 +2,14 @@
 
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "collimate/base/error.hpp"
-#include "support/preference_file.hpp"
-#include "support/temporary_folder.hpp"
-#include "support/throws.hpp"
+#include "support/written_preference_file.hpp"
 
 namespace collimate {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -25,31 +18,10 @@ const std::vector<TestPair> kPairs{{.prompt = {1, 2}, .chosen = {3, 4, 5}, .reje
                                    {.prompt = {7}, .chosen = {8}, .rejected = {9, 10}, .weight = 0.5F},
                                    {.prompt = {11}, .chosen = {12}, .rejected = {13}, .label = 0.0F}};
 
-class PreferenceFileTest : public ::testing::Test {
+class PreferenceFileTest : public WrittenPreferenceFile {
  protected:
-  [[nodiscard]] std::string path() const { return (folder_.path() / "pairs.h5").string(); }
-
-  /// Writes `content`, then opens and scans it.
-  [[nodiscard]] auto opening(const PreferenceContent& content) const {
-    write_preference_file(path(), content);
-    return [file = path()] { PreferenceFile{file}; };
-  }
-
-  /// The message of a refused file names the file and `place`.
-  [[nodiscard]] auto refused_at(const std::string& place) const {
-    return throws<InputError>(AllOf(HasSubstr(path()), HasSubstr(place)));
-  }
-
   static PreferenceContent good() { return preference_content(kPairs); }
-
-  TemporaryFolder folder_;
 };
-
-std::vector<std::uint64_t> all_rows(const PreferenceFile& file) {
-  std::vector<std::uint64_t> rows(file.num_pairs());
-  std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-  return rows;
-}
 
 TEST_F(PreferenceFileTest, gives_what_was_written) {
   write_preference_file(path(), good());
@@ -58,7 +30,6 @@ TEST_F(PreferenceFileTest, gives_what_was_written) {
   ASSERT_EQ(file.num_pairs(), 3U);
   EXPECT_EQ(file.num_tokens(), 13U);
   EXPECT_EQ(file.tokenization(), PreferenceContent{}.tokenization);
-  EXPECT_EQ(file.input_fingerprint(), PreferenceContent{}.input_fingerprint);
   EXPECT_THAT(file.counts(), HasSubstr("written"));
   EXPECT_THAT(file.source_names(), ElementsAre("test"));
   EXPECT_EQ(file.labelled(), LabelledTokens::kAll);
@@ -67,7 +38,6 @@ TEST_F(PreferenceFileTest, gives_what_was_written) {
   EXPECT_EQ(file.label(0), 0.75F);
   EXPECT_EQ(file.label(2), 0.0F);
   EXPECT_EQ(file.weight(1), 0.5F);
-  EXPECT_EQ(file.source(1), 0);
   EXPECT_EQ(file.pair_id(1), hash_pair({1, 1, 2}, std::vector<std::uint32_t>{7, 8, 9, 10}));
   EXPECT_THAT(file.read_pair(0).tokens, ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_THAT(file.read_pair(2).tokens, ElementsAre(11, 12, 13));

@@ -1,20 +1,10 @@
 // Preference files of which only some response tokens are labelled.
 
-#include <numeric>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "collimate/base/error.hpp"
-#include "collimate/data/preference_file.hpp"
-#include "support/preference_file.hpp"
-#include "support/temporary_folder.hpp"
-#include "support/throws.hpp"
+#include "support/written_preference_file.hpp"
 
 namespace collimate {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -28,25 +18,13 @@ const std::vector<TestPair> kLabelledPairs{{.prompt = {1, 2},
                                            {.prompt = {7}, .chosen = {8}, .rejected = {9, 10}},
                                            {.prompt = {11}, .chosen = {12}, .rejected = {13}}};
 
-class TokenLabelsTest : public ::testing::Test {
+class TokenLabelsTest : public WrittenPreferenceFile {
  protected:
-  [[nodiscard]] std::string path() const { return (folder_.path() / "pairs.h5").string(); }
-
-  [[nodiscard]] auto opening(const PreferenceContent& content) const {
-    write_preference_file(path(), content);
-    return [file = path()] { PreferenceFile{file}; };
-  }
-
-  [[nodiscard]] auto refused_at(const std::string& place) const {
-    return throws<InputError>(AllOf(HasSubstr(path()), HasSubstr(place)));
-  }
-
   /// Opening is well; reading `row`, and scanning all, refuse the file and name it and `place`.
   void expect_unreadable(const PreferenceContent& content, std::uint64_t row, const std::string& place) const {
     write_preference_file(path(), content);
     const PreferenceFile file(path());
-    std::vector<std::uint64_t> rows(file.num_pairs());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+    std::vector<std::uint64_t> rows = all_rows(file);
     EXPECT_THAT([&] { (void)file.read_pair(row); }, refused_at(place));
     EXPECT_THAT([&] { file.scan_tokens(rows, 100); }, refused_at(place));
     rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(row));
@@ -54,8 +32,6 @@ class TokenLabelsTest : public ::testing::Test {
   }
 
   static PreferenceContent good() { return preference_content(kLabelledPairs); }
-
-  TemporaryFolder folder_;
 };
 
 TEST_F(TokenLabelsTest, gives_what_was_written) {
@@ -101,8 +77,7 @@ TEST_F(TokenLabelsTest, scans_more_than_one_block) {
   PreferenceContent content = preference_content(pairs);
   ASSERT_GT(content.tokens.size(), std::size_t{1} << 20U);
   write_preference_file(path(), content);
-  std::vector<std::uint64_t> rows(pairs.size());
-  std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+  const std::vector<std::uint64_t> rows = all_rows(PreferenceFile(path()));
   EXPECT_NO_THROW(PreferenceFile(path()).scan_tokens(rows, 100));
   content.is_labelled.back() ^= 1;
   write_preference_file(path(), content);

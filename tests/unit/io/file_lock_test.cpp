@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -253,6 +254,70 @@ TEST_F(FileLockTest, a_file_that_names_no_holder_is_left_alone) {
                                        HasSubstr("delete it")));
     }
     EXPECT_EQ(read_bytes(lock_file()), text);
+  }
+}
+
+TEST_F(FileLockTest, numbers_that_no_process_has_name_no_holder) {
+  for (const nlohmann::json& number :
+       {nlohmann::json(7.5), nlohmann::json(std::uint64_t{1} << 63U), nlohmann::json((std::int64_t{1} << 32) + 1)}) {
+    leave_changed("process", number);
+    EXPECT_THAT(refusal(LockCall()), HasSubstr("does not say which process writes")) << number;
+    fs::remove(lock_file());
+  }
+  leave_changed("started", 0.5);
+  EXPECT_THAT(refusal(LockCall()), HasSubstr("does not say which process writes"));
+}
+
+TEST_F(FileLockTest, what_is_no_file_is_told_and_left_alone) {
+  const auto expect_told = [&] {
+    EXPECT_THAT(refusal(::flock), HasSubstr(lock_file() + ": is not a file, as a lock is"));
+    EXPECT_TRUE(fs::exists(fs::symlink_status(lock_file())));
+    EXPECT_EQ(num_files(), 2) << "it and the log";
+    fs::remove(lock_file());
+  };
+  fs::create_symlink("nowhere", lock_file());
+  expect_told();
+  fs::create_directory(lock_file());
+  expect_told();
+  ASSERT_EQ(mkfifo(lock_file().c_str(), 0600), 0);
+  expect_told();
+}
+
+TEST_F(FileLockTest, a_lock_that_was_given_back_and_taken_again_meanwhile_is_not_taken_over) {
+  auto first = take(::flock);
+  bool is_again = false;
+  const LockCall meanwhile = [&](int file, int operation) {
+    if ((operation & LOCK_SH) != 0 && !is_again) {
+      is_again = true;
+      first.reset();
+      first = take(::flock);
+    }
+    return flock(file, operation);
+  };
+  EXPECT_THAT(refusal(meanwhile), HasSubstr("is being written by process"));
+  EXPECT_TRUE(is_again);
+  EXPECT_EQ(num_files(), 2) << "the lock file and the log";
+}
+
+TEST_F(FileLockTest, what_killed_takers_left_goes_and_what_may_be_of_others_stays) {
+  const std::vector<std::string> staged{".store.h5.lock.staged-1-0", ".store.h5.lock.takeover.staged-1-0"};
+  const auto leave = [&](const std::string& text) {
+    for (const std::string& name : staged) write_bytes(folder_.path() / name, text);
+  };
+  for (const LockCall& call : {LockCall(), LockCall(::flock)}) {
+    leave_changed("started", 1);
+    leave(read_bytes(lock_file()));
+    EXPECT_EQ(refusal(call), "");
+    EXPECT_EQ(num_files(), 1) << "the log";
+    leave_changed("boot_id", "elsewhere");
+    leave(read_bytes(lock_file()));
+    fs::remove(lock_file());
+    EXPECT_EQ(refusal(call), "");
+    EXPECT_EQ(num_files(), 3) << "the log and what cannot be seen";
+    leave("");
+    EXPECT_EQ(refusal(call), "");
+    EXPECT_EQ(num_files(), 3) << "the log and what nobody has written yet";
+    for (const std::string& name : staged) fs::remove(folder_.path() / name);
   }
 }
 

@@ -92,6 +92,15 @@ TEST_F(OutputFolderTest, what_a_killed_claim_left_is_no_content) {
   EXPECT_TRUE(OutputFolder::inspect(config()).is_continued());
 }
 
+TEST_F(OutputFolderTest, what_a_killed_taker_of_the_lock_left_is_no_content) {
+  fs::create_directories(run());
+  for (const char* name : {".checkpoints.lock.staged-4711-0", ".checkpoints.lock.takeover.staged-4711-0",
+                           "checkpoints.lock.takeover.staged-4711-0"}) {
+    write_bytes(run() / name, "");
+  }
+  EXPECT_NO_THROW(OutputFolder::inspect(config()).claim(log_));
+}
+
 TEST_F(OutputFolderTest, what_a_watchdog_left_is_no_content) {
   EXPECT_EQ(OutputFolder::failures(config()), run() / "failures");
   fs::create_directories(run() / "failures");

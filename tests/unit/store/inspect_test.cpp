@@ -211,6 +211,24 @@ TEST_F(InspectTest, gives_json_of_a_text_that_is_no_utf8) {
   EXPECT_THAT(inspect_path(path_, InspectDepth::kSummary, InspectForm::kJson), Not(HasSubstr("\x1b")));
 }
 
+TEST_F(InspectTest, a_text_of_a_file_stays_in_its_line) {
+  auto content = preference_content({{{1, 2}, {3}, {4, 5}}});
+  content.source_names = {"a\n  verified          yes\tb"};
+  write_preference_file(path_, content);
+  EXPECT_THAT(inspect_path(path_, InspectDepth::kSummary), HasSubstr("  a\\n  verified          yes\\tb\n"));
+}
+
+TEST_F(InspectTest, one_long_text_makes_no_other_row_long) {
+  constexpr std::size_t kLong = 100'000;
+  fs::create_directories(path_ + "/checkpoints");
+  nlohmann::json rows(2000, nlohmann::json::object({{"a", "short"}}));
+  rows[0]["a"] = std::string(kLong, 'l');
+  write_bytes(path_ + "/run.json", nlohmann::json{{"rows", rows}, {std::string(kLong, 'k'), 1}, {"b", 2}}.dump());
+  const std::string table = inspect_path(path_, InspectDepth::kSummary);
+  EXPECT_THAT(table, HasSubstr(std::string(kLong, 'l')));
+  EXPECT_LT(table.size(), 2 * kLong + 300'000);
+}
+
 TEST_F(InspectTest, says_that_something_is_none_of_ours) {
   EXPECT_THAT([&] { (void)inspect_path(path_, InspectDepth::kSummary); },
               throws<InputError>(HasSubstr("no such file")));

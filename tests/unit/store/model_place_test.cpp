@@ -86,6 +86,38 @@ TEST_F(ModelPlaceTest, names_the_weights_that_a_model_has_instead_of_safetensors
   }
 }
 
+TEST_F(ModelPlaceTest, a_model_without_weights_is_not_taken_for_a_tokenizer) {
+  write("config.json", tiny_config().dump());
+  write("tokenizer.json", "{}");
+  expect_refused(path(), path() + ": has neither model.safetensors nor model.safetensors.index.json");
+}
+
+TEST_F(ModelPlaceTest, what_the_system_does_not_let_read_is_the_users_input) {
+  const auto make_loop = [](const fs::path& place) {
+    fs::remove_all(place);
+    fs::create_symlink(place, place);
+  };
+  make_loop(path());
+  expect_refused(path(), HasSubstr(path() + ": cannot be read: Too many levels of symbolic links"));
+  fs::remove(path());
+  for (const char* name : {"model.safetensors", "config.json", "adapter_config.json"}) {
+    write_model_folder(path(), tiny_config(), tiny_tensors(tiny_config()));
+    make_loop(fs::path(path()) / name);
+    expect_refused(path(), HasSubstr(std::string(name) + ": cannot be read: Too many levels of symbolic links"));
+    fs::remove_all(path());
+  }
+}
+
+TEST_F(ModelPlaceTest, files_beside_a_model_that_cannot_be_read_are_the_users_input) {
+  write_model_folder(path(), tiny_config(), tiny_tensors(tiny_config()));
+  fs::create_symlink("tokenizer.json", fs::path(path()) / "tokenizer.json");
+  EXPECT_THAT([&] { (void)ModelFolder::open(path()).tokenizer_fingerprint(); },
+              throws<InputError>(HasSubstr("tokenizer.json: cannot be read: Too many levels of symbolic links")));
+  fs::remove(fs::path(path()) / "tokenizer.json");
+  fs::create_symlink("notes.txt", fs::path(path()) / "notes.txt");
+  EXPECT_NO_THROW((void)ModelFolder::open(path()).tokenizer_fingerprint());
+}
+
 TEST_F(ModelPlaceTest, an_adapter_is_no_model) {
   write("adapter_config.json", R"({"base_model_name_or_path": "some/base"})");
   write("adapter_model.safetensors");

@@ -8,8 +8,8 @@
 namespace collimate::detail {
 
 struct NetworkInterface {
-  std::string name;     ///< "eth0"
-  std::string address;  ///< numeric: IPv4 if it has one
+  std::string name;                    ///< "eth0"
+  std::vector<std::string> addresses;  ///< numeric, at least one, those of IPv4 first
   bool is_loopback = false;
 };
 

@@ -30,7 +30,7 @@ class KeyValues {
 
   void set(const std::string& key, const std::string& value, Milliseconds patience = kPatience);
   /// The first value of a key stays.
-  void put_first(const std::string& key, const std::string& value, Milliseconds patience = kPatience);
+  void put_first(const std::string& key, const std::string& value);
   /// As c10d::Store::compareSet.
   std::string compare_set(const std::string& key, const std::string& expected, const std::string& desired,
                           Milliseconds patience = kPatience);
@@ -42,11 +42,16 @@ class KeyValues {
   /// Whether there was such a key.
   bool remove(const std::string& key);
   std::int64_t count();
-  /// Whether `key` has a value, now or before `patience` is over.
-  virtual bool wait(const std::string& key, Milliseconds patience) = 0;
+  /// Whether `key` has a value, now or before `patience` is over. Takes from it what it waits.
+  bool wait(const std::string& key, Patience& patience) { return wait_for(key, patience); }
+  bool wait(const std::string& key, Milliseconds patience);
+
+ protected:
+  Fields require_answer(const StoreRequest& request, std::size_t num_fields, Patience& patience);
 
  private:
-  virtual std::optional<Fields> answer(const StoreRequest& request, Milliseconds patience) = 0;
+  virtual bool wait_for(const std::string& key, Patience& patience) = 0;
+  virtual std::optional<Fields> answer(const StoreRequest& request, Patience& patience) = 0;
   Fields require_answer(const StoreRequest& request, std::size_t num_fields, Milliseconds patience);
 };
 
@@ -55,10 +60,9 @@ class LocalKeyValues final : public KeyValues {
  public:
   explicit LocalKeyValues(StoreTable& table) : table_(table) {}
 
-  bool wait(const std::string& key, Milliseconds patience) override { return table_.wait(key, patience); }
-
  private:
-  std::optional<Fields> answer(const StoreRequest& request, Milliseconds /*patience*/) override {
+  bool wait_for(const std::string& key, Patience& patience) override;
+  std::optional<Fields> answer(const StoreRequest& request, Patience& /*patience*/) override {
     return table_.apply(request);
   }
 
@@ -71,10 +75,9 @@ class RemoteKeyValues final : public KeyValues {
   /// Connects. Throws Error when there is no store of this key.
   RemoteKeyValues(SocketAddress address, std::string key, Milliseconds patience = kPatience);
 
-  bool wait(const std::string& key, Milliseconds patience) override;
-
  private:
-  std::optional<Fields> answer(const StoreRequest& request, Milliseconds patience) override;
+  bool wait_for(const std::string& key, Patience& patience) override;
+  std::optional<Fields> answer(const StoreRequest& request, Patience& patience) override;
   std::string exchange(const std::string& message, bool may_repeat, Patience& patience);
   std::string exchange_once(const std::string& message, Patience& patience);
   void connect(Patience& patience);

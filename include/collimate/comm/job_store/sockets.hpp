@@ -36,6 +36,10 @@ class Patience {
   explicit Patience(Milliseconds whole) : left_(whole) {}
 
   [[nodiscard]] bool is_over() const noexcept { return left_ <= left_.zero(); }
+  /// Rounded up.
+  [[nodiscard]] Milliseconds left() const { return std::chrono::ceil<Milliseconds>(left_); }
+  /// Takes away what somebody has waited with a patience of his own.
+  void charge(Milliseconds waited) { left_ -= waited; }
   /// Gives what `part` gives, which waits for at most the time that it gets.
   template <class Part>
   auto take_turn(const Part& part, Milliseconds longest = Milliseconds(100)) {

@@ -34,7 +34,7 @@ class StoreServer {
   void run();
   /// Sleeps until something comes, then serves what has come. False: the server ends.
   bool turn();
-  void accept_all();
+  void accept_some();
   void refuse_late();
   void refuse_oldest_stranger();
   void note_stranger(const Connection& connection);
