@@ -251,6 +251,38 @@ def test_text_of_a_conversation_counts_between_marks(chatml: Path):
     assert labelled(chatml, row) == [" yes", " deep<|im_end|>"]
 
 
+HEADINGS = ["Input: 3", "Question: what?", "Context:", "### Instruction:", "System: on", "Tool: a saw", "Q: why"]
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize("prompt", ["Explain it.", "Explain it.\nInput: 2\nOutput: 4\nAnd 3?", ""])
+def test_headings_of_a_plain_answer_count(chatml: Path, prompt: str, heading: str):
+    answer = f"Of course.\n{heading}\nNow you know.\n"
+    row = {"prompt": prompt, "chosen": answer, "rejected": "no"}
+    assert labelled(chatml, row) == [answer + "<|im_end|>"]
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize(
+    ("prompt", "mark"),
+    [
+        ("Be kind.\n\n### Instruction:\nAdd.\n\n### Response:\n", ""),
+        ("Question: Is it blue?\nAnswer:", ""),
+        ("Question: Is it blue?", "\nAnswer:"),
+    ],
+)
+def test_marks_of_other_speakers_end_the_assistants_words_where_the_prompt_bears_marks(
+    chatml: Path, prompt: str, mark: str, heading: str
+):
+    row = {"prompt": prompt, "chosen": f"{mark} yes\n{heading}\nAssistant: deep", "rejected": f"{mark} no"}
+    assert labelled(chatml, row) == [f"{mark} yes", " deep<|im_end|>"]
+
+
+def test_a_line_of_the_users_ends_the_assistants_words_in_any_text(chatml: Path):
+    row = {"prompt": "Is it blue?", "chosen": "yes\n\nHuman: why\n\nAssistant: deep", "rejected": "no"}
+    assert labelled(chatml, row) == ["yes", " deep<|im_end|>"]
+
+
 def test_a_cut_may_leave_no_token_that_counts(chatml: Path):
     row = AGENT | {"chosen": [{"role": "assistant", "content": ""}, *AGENT["chosen"][1:]]}
     length = len(encode(chatml, ROW).tokens)

@@ -76,7 +76,10 @@ class ChunkEncoder:
         return self._plain(turns)
 
     def _plain(self, turns: Turns) -> PairText:
-        spans = [assistant_spans(text) if self._labels_assistant else None for text in (turns.chosen, turns.rejected)]
+        spans = [
+            assistant_spans(turns.prompt, response) if self._labels_assistant else None
+            for response in (turns.chosen, turns.rejected)
+        ]
         return PairText(turns.prompt, turns.chosen, turns.rejected, False, *spans, repeats_prompt=turns.repeats_prompt)
 
     def _tokens(
