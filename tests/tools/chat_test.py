@@ -134,6 +134,17 @@ TURNS = ("{% for m in messages %}{% if m.role == 'user' %}<|im_start|>{{ m.conte
 THOUGHTFUL = ROW | {"chosen": [assistant("<think>\nthe sky\n</think>\n\nyes")]}
 
 
+DEFAULT_SYSTEM = "{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+
+
+@pytest.mark.parametrize("before", ["", "<s>", DEFAULT_SYSTEM])
+def test_what_stands_before_the_assistants_words_is_the_prompt_of_a_row_without_one(tmp_path: Path, before: str):
+    written = {DEFAULT_SYSTEM: "<|im_start|>system\nBe kind.<|im_end|>\n"}.get(before, before)
+    model = model_with(tmp_path, before + CHATML)
+    pairs = [(f"{written}<|im_start|>assistant\n", "yes<|im_end|>\n", "no<|im_end|>\n")] * 2
+    assert texts(model, ROW | {"prompt": []}, {name: ROW[name] for name in ("chosen", "rejected")}) == pairs
+
+
 @pytest.mark.parametrize("opening", ["<think>\n", "<think>", ""])
 def test_a_generation_prompt_that_opens_a_thought_is_no_part_of_an_answer_without(tmp_path: Path, opening: str):
     model = model_with(tmp_path, TURNS + opening + "{% endif %}")
@@ -165,6 +176,20 @@ def test_what_differs_is_shown_where_a_conversation_has_another_prompt(tmp_path:
     counts = encode(model, ROW).counts
     assert counts.dropped == {DropReason.BOUNDARY: 1}
     assert counts.examples[DropReason.BOUNDARY].startswith("train.jsonl:1: the prompt goes on with '1<|im_start|>")
+
+
+# As Mistral's: the system's text stands in the last message, as long as that is the user's.
+LATE_SYSTEM = (
+    "{% set system = 'Be kind.' %}{% for m in messages %}{% if m.role == 'user' %}<|im_start|>"
+    "{{ system + ' ' if loop.last }}{{ m.content }}<|im_end|>{% else %}{{ m.content }}<s>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("question", ["Is it blue?", "why", ""])
+def test_no_prompt_ends_inside_the_last_question(tmp_path: Path, question: str):
+    model = model_with(tmp_path, LATE_SYSTEM)
+    talk = [user("Is it blue? why"), assistant("yes"), user(question)]
+    assert encode(model, ROW | {"prompt": talk}).counts.dropped == {DropReason.BOUNDARY: 1}
 
 
 def test_a_reasoning_field_that_the_template_does_not_write_is_lost_text(chatml: Path):

@@ -101,19 +101,17 @@ class ChatRenderer:
 
     def _prompt(self, conversation: "_Conversation", messages: list[Message], texts: list[str]) -> tuple[str, int]:
         """The prompt's text, and where the responses begin in both conversations: after what these and the rendered prompt
-        have in common. Throws RowLost when that is not the whole prompt."""
+        have in common. Throws RowLost when that does not hold all messages of the prompt."""
         if not messages:
-            # What the template puts before every conversation is BOS at most.
-            bos = self._model.special_tokens.get("bos_token", "")
-            return (bos, len(bos)) if all(text.startswith(bos) for text in texts) else ("", 0)
+            # What the template writes before the assistant's words, such as a system turn of its own, is not theirs.
+            prompt = os.path.commonprefix([_before_answer(conversation, messages), *texts])
+            return prompt, len(prompt)
         prompt = conversation.render(messages, add_generation_prompt=True)
         if all(text.startswith(prompt) for text in texts):
             return prompt, len(prompt)
         # The generation prompt may say more than the conversation has.
-        answered = conversation.render([*messages, {"role": "assistant", "content": _PROBE}])
-        common = os.path.commonprefix([prompt, answered.partition(_PROBE)[0], *texts])
-        question = messages[-1].get("content", "").strip()
-        if not common or question not in common:
+        common = os.path.commonprefix([prompt, _before_answer(conversation, messages), *texts])
+        if not common or not common.startswith(conversation.render(messages).rstrip()):
             begin = len(os.path.commonprefix([prompt, *texts]))
             after = next(text for text in texts if not text.startswith(prompt))
             detail = f"the prompt goes on with {shown(prompt[begin:])}, the conversation with {shown(after[begin:])}"
@@ -165,6 +163,11 @@ class _Conversation:
         # The library lets nothing be called that is given to a template, and its own clock is today's.
         with patch.object(library, "datetime", self._date):
             return library.render_jinja_template([messages], chat_template=self._template, **self._arguments, **options)
+
+
+def _before_answer(conversation: _Conversation, messages: list[Message]) -> str:
+    """What the template writes up to the words of an answer to these messages."""
+    return conversation.render([*messages, {"role": "assistant", "content": _PROBE}]).partition(_PROBE)[0]
 
 
 def _lost_text(response: list[Message], conversation: str, begin: int) -> str:
