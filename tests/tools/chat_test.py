@@ -276,6 +276,14 @@ def test_text_of_a_conversation_counts_between_marks(chatml: Path):
     assert labelled(chatml, row) == [" yes", " deep<|im_end|>"]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "counting"),
+    [("yes", ["yes<|im_end|>"]), ("yes\n\nHuman: why", ["yes"]), ("yes\n\nHuman: why\n\nAssistant: deep", ["yes", " deep<|im_end|>"])],
+)  # fmt: skip
+def test_the_end_that_a_text_gets_counts_as_its_last_token_does(chatml: Path, chosen: str, counting: list[str]):
+    assert labelled(chatml, {"prompt": "Is it blue?", "chosen": chosen, "rejected": "no"}) == counting
+
+
 HEADINGS = ["Input: 3", "Question: what?", "Context:", "### Instruction:", "System: on", "Tool: a saw", "Q: why"]
 
 

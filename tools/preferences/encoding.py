@@ -88,12 +88,12 @@ class PairEncoder:
         return prompt if prompt[: len(front)] == front else front + prompt
 
     def _add_end(self, response: list[int], labels: list[bool] | None) -> None:
-        """The end of a text, if it is not there, counts as the rest does."""
+        """The end of a text, if it is not there, counts as the token before it does."""
         end = self._model.back_ids
         if end and response and response[-len(end) :] != end:
             response += end
             if labels is not None:
-                labels += [True] * len(end)
+                labels += labels[-1:] * len(end)
 
 
 def _labels(offsets: Sequence[Span], begin: int, spans: list[Span]) -> list[bool]:

@@ -19,7 +19,13 @@ from .preference_file import PreferenceWriter, Provenance
 from .staged_file import StagedFile
 from .worker_pool import WorkerPool
 
-_WARNED_SHARE = 0.01  # of rows lost
+_WARNED_SHARE = 0.01  # of rows
+# Of pairs that were kept: from which share of the rows on, and what is said of so many.
+_WARNED_NOTES = {
+    Noted.LOST_TEXT: (0.0, "the chat template does not write all of the responses of {}"),
+    Noted.BORDER: (_WARNED_SHARE, "the prompts of {} have other tokens when they stand alone, as a model gets them"),
+    Noted.REPEATED_PROMPT: (_WARNED_SHARE, "both responses of {} begin with the prompt's text, which stands there twice"),
+}
 _ROWS_BEFORE_GIVING_UP = 1000  # all of them lost
 
 
@@ -140,12 +146,10 @@ def _warnings(counts: Counts) -> list[str]:
         (worst, _), *_ = counts.dropped.most_common()
         example = counts.examples[worst]
         warnings.append(f"warning: {_lost(counts)}: {counts.reasons()}; {worst} first at {example}")
-    lost = counts.noted[Noted.LOST_TEXT]
-    if lost:
-        warnings.append(
-            f"warning: the chat template does not write all of the responses of {lost:,} pairs; first at "
-            f"{counts.examples[Noted.LOST_TEXT]}"
-        )
+    for what, (share, text) in _WARNED_NOTES.items():
+        number = counts.noted[what]
+        if number > share * counts.num_read:
+            warnings.append(f"warning: {text.format(f'{number:,} pairs')}; first at {counts.examples[what]}")
     return warnings
 
 
