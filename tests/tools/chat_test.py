@@ -7,9 +7,11 @@ from typing import Any
 
 import h5py
 import pytest
+import xxhash
 from model_folders import CHATML, assistant, byte_level_tokenizer, encode, pairs_of, save_model, user
 from preferences.chat import variables_of
 from preferences.counts import CutPart, DropReason, Noted
+from preferences.model_text import ModelText
 from preferences.options import Labelled, Overlong, TemplateOptions
 from program import run, write_lines
 from tokenizers import Tokenizer
@@ -125,6 +127,23 @@ def test_a_template_from_a_file_is_the_way_out_of_none(bare: Path, tmp_path: Pat
     (tmp_path / "t.jinja").write_text("{% for m in messages %}{{ m.content }};{% endfor %}")
     done = run(bare, lines, tmp_path / "a.h5", "--chat-template", str(tmp_path / "t.jinja"))
     assert done.returncode == 0 and f"{bare} has no chat template: copy " in done.stdout, done
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_the_fingerprint_of_a_template_is_of_its_files_bytes(tmp_path: Path, ending: str):
+    content = f"{{# a #}}{ending}{CHATML}{ending}".encode()
+    own, given = (save_model(tmp_path / name, byte_level_tokenizer(SPECIAL)) for name in ("own", "given"))
+    for file in (own / "chat_template.jinja", tmp_path / "t.jinja"):
+        file.write_bytes(content)
+    loaded = [
+        ModelText.load(own),
+        ModelText.load(given, tmp_path / "t.jinja"),
+        ModelText.load(own, tmp_path / "t.jinja"),
+    ]
+    assert {model.chat_template_fingerprint for model in loaded} == {xxhash.xxh3_128_hexdigest(content)}
+    assert len({model.chat_templates["default"] for model in loaded}) == 1
+    folders = [model.folder_template_fingerprint for model in loaded]
+    assert folders == [loaded[0].chat_template_fingerprint, None, loaded[0].chat_template_fingerprint]
 
 
 # --- where the prompt ends

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -24,7 +25,10 @@ _WARNED_SHARE = 0.01  # of rows
 _WARNED_NOTES = {
     Noted.LOST_TEXT: (0.0, "the chat template does not write all of the responses of {}"),
     Noted.BORDER: (_WARNED_SHARE, "the prompts of {} have other tokens when they stand alone, as a model gets them"),
-    Noted.REPEATED_PROMPT: (_WARNED_SHARE, "both responses of {} begin with the prompt's text, which stands there twice"),
+    Noted.REPEATED_PROMPT: (
+        _WARNED_SHARE,
+        "both responses of {} begin with the prompt's text, which stands there twice",
+    ),
 }
 _ROWS_BEFORE_GIVING_UP = 1000  # all of them lost
 
@@ -131,13 +135,16 @@ def _report(options: TokenizeOptions, counts: Counts, num_tokens: int, model: Mo
         )
     if not model.back_ids:
         lines.append("note: the tokenizer names no eos_token, so responses given as plain text end without one")
-    if options.encoding.template.file is not None and model.folder_template != model.chat_templates["default"]:
-        has_own = (
-            "another chat template, with which this file is refused" if model.folder_template else "no chat template"
-        )
-        copy = f"copy {options.encoding.template.file} to {model.folder / 'chat_template.jinja'}"
-        lines.append(f"note: {model.folder} has {has_own}: {copy}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_template_note(options.encoding.template.file, model)])
+
+
+def _template_note(file: Path | None, model: ModelText) -> list[str]:
+    """What to do where the model folder does not have the template that was given."""
+    if file is None or model.chat_template_fingerprint == model.folder_template_fingerprint:
+        return []
+    has_none = model.folder_template_fingerprint is None
+    own = "no chat template" if has_none else "another chat template, with which this file is refused"
+    return [f"note: {model.folder} has {own}: copy {file} to {model.folder / 'chat_template.jinja'}"]
 
 
 def _warnings(counts: Counts) -> list[str]:
