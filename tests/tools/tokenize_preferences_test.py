@@ -166,3 +166,10 @@ def test_pairs_that_may_not_be_what_was_meant_are_a_warning_from_one_percent_on(
     done = run(merging_model(tmp_path / "m"), lines, tmp_path / "a.h5", "--max-length", "1000")
     assert done.returncode == 0 and f"noted: {note}" in done.stdout, done
     assert (warning in done.stderr) == warns and (f"first at {lines}:1" in done.stderr) == warns, done.stderr
+
+
+@pytest.mark.parametrize(("share", "code"), [("100%", 0), ("99%", 2)])
+def test_nobody_gives_up_early_where_all_rows_may_be_left_out(tmp_path: Path, bare: Path, share: str, code: int):
+    rows = [{"prompt": "a", "chosen": "b", "rejected": "b"}] * 1500 + text_rows(1)
+    done = run(bare, write_lines(tmp_path / "a.jsonl", rows), tmp_path / "a.h5", "--max-dropped", share)
+    assert done.returncode == code and ("none of the first" in done.stderr) == (code == 2), done

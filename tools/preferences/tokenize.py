@@ -76,8 +76,9 @@ def _append_all(options: TokenizeOptions, model: ModelText, writer: PreferenceWr
 
 
 def _require_hope(options: TokenizeOptions, counts: Counts) -> None:
-    """Throws InputError at the first thing that --strict does not let pass, or when row after row is lost."""
-    if counts.num_written == 0 and counts.num_read >= _ROWS_BEFORE_GIVING_UP:
+    """Throws InputError at the first thing that --strict does not let pass, or when row after row is lost although
+    --max-dropped does not let all of them be."""
+    if counts.num_written == 0 and counts.num_read >= _ROWS_BEFORE_GIVING_UP and options.max_dropped < 1:
         raise InputError(
             f"{_names(options)}: none of the first {counts.num_read:,} rows can be used:\n{counts.table()}"
         )
