@@ -51,7 +51,7 @@ class FixedDate:
 
 
 class ChatRenderer:
-    """Renders with the library's own renderer, so that training sees what inference will send."""
+    """Renders with the library's own renderer, so that a template writes what it writes in transformers."""
 
     def __init__(self, model: ModelText, options: TemplateOptions, labels_assistant: bool):
         self._model = model
@@ -65,7 +65,7 @@ class ChatRenderer:
         # Imported here, since it takes half a second and text without chat needs none of it.
         from jinja2 import TemplateSyntaxError
 
-        tools = self._options.tools if row.tools is None else row.tools
+        tools = self._tools(row)
         template = self._model.chat_template(with_tools=tools is not None)
         arguments = {**self._model.special_tokens, **self._options.kwargs, **row.template_kwargs, "tools": tools}
         conversation = _Conversation(template, arguments, self.date)
@@ -80,12 +80,15 @@ class ChatRenderer:
 
     def unread_arguments(self, row: PreferenceRow) -> list[str]:
         """What this row gives to the template, which does not take it."""
-        tools = row.tools or self._options.tools
+        tools = self._tools(row)
         given = [*(["tools"] if tools else []), *self._options.kwargs, *row.template_kwargs]
         if not given:
             return []
         taken = variables_of(self._model.chat_template(with_tools=tools is not None))
         return [name for name in given if name not in taken]
+
+    def _tools(self, row: PreferenceRow) -> list[dict[str, Any]] | None:
+        return self._options.tools if row.tools is None else row.tools
 
     def _pieces(self, conversation: "_Conversation", turns: Turns) -> PairText:
         talks = [turns.prompt + turns.chosen, turns.prompt + turns.rejected]
@@ -137,7 +140,7 @@ class _Conversation:
         """Where the assistant speaks in the response that begins at character `begin` of the conversation `text`: by
         the template's own marks, else from the end of what was said before to the end of the turn. Throws RowLost
         when neither can be told."""
-        if "generation" in tags_of(self._template):
+        if marks_assistant(self._template):
             spans = self._rendered(talk, return_assistant_tokens_mask=True)[1][0]
         else:
             turns = [i for i in range(num_prompt_messages, len(talk)) if talk[i]["role"] == "assistant"]
@@ -202,11 +205,12 @@ def _unwritten(text: str, conversation: str, begin: int) -> str:
 
 
 @lru_cache
-def _parsed(template: str) -> tuple[frozenset[str], frozenset[str]]:
+def _parsed(template: str) -> tuple[frozenset[str], bool]:
+    """The names that a template takes from outside, and whether it marks the assistant's words."""
     from jinja2 import Environment, TemplateSyntaxError, meta, nodes
     from jinja2.ext import Extension
 
-    found = set()
+    has_marks = False
 
     class Generation(Extension):
         """Knows the block that marks the assistant's words, and notes that there is one."""
@@ -214,15 +218,16 @@ def _parsed(template: str) -> tuple[frozenset[str], frozenset[str]]:
         tags = {"generation"}
 
         def parse(self, parser: Any) -> Any:
-            found.add("generation")
+            nonlocal has_marks
+            has_marks = True
             line = next(parser.stream).lineno
             return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
 
     try:
         tree = Environment(extensions=[Generation, "jinja2.ext.loopcontrols"]).parse(template)
     except TemplateSyntaxError:
-        return frozenset(), frozenset()
-    return frozenset(meta.find_undeclared_variables(tree)), frozenset(found)
+        return frozenset(), False
+    return frozenset(meta.find_undeclared_variables(tree)), has_marks
 
 
 def variables_of(template: str) -> frozenset[str]:
@@ -230,6 +235,6 @@ def variables_of(template: str) -> frozenset[str]:
     return _parsed(template)[0]
 
 
-def tags_of(template: str) -> frozenset[str]:
-    """Blocks of a template that Jinja itself does not have."""
+def marks_assistant(template: str) -> bool:
+    """Whether the template has blocks {% generation %} around the assistant's words."""
     return _parsed(template)[1]

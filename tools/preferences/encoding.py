@@ -1,6 +1,6 @@
 """Texts of prompt and responses -> token ids, many pairs at once.
 
-A conversation is tokenized as a whole, as at inference and in transformers, and cut where the response begins: a
+A conversation is tokenized as a whole, as transformers does, and cut where the response begins: a
 tokenizer may write a text in another way when it stands alone. Where a token spans the border, it is the response's.
 """
 

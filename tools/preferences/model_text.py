@@ -65,7 +65,7 @@ class ModelText:
         tokenizer.no_padding()
         return tokenizer
 
-    def chat_template(self, with_tools: bool = False) -> str:
+    def chat_template(self, with_tools: bool) -> str:
         """The template that transformers takes for a conversation. Throws InputError when there is none."""
         template = self.chat_templates.get("tool_use") if with_tools else None
         template = template or self.chat_templates.get("default")
@@ -155,7 +155,7 @@ def _stored_template(folder: Path, templates: dict[str, str]) -> bytes | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
         return _read_bytes(file)
-    return templates["default"].encode() if "default" in templates else None
+    return templates["default"].encode(errors="surrogatepass") if "default" in templates else None
 
 
 def _fingerprint(content: bytes) -> str:

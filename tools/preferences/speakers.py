@@ -95,8 +95,8 @@ def assistant_spans(prompt: str, response: str) -> list[tuple[int, int]]:
     return spans if begin is None else [*spans, (begin, len(response))]
 
 
-def common_length(first: str | list, second: str | list) -> int:
-    """How long the common beginning is, when each is to keep at least its last item. Bisected: texts can be long."""
+def common_length(first: str, second: str) -> int:
+    """How long the common beginning is, when each is to keep at least its last character. Bisected: texts can be long."""
     low, high = 0, max(0, min(len(first), len(second)) - 1)
     while low < high:
         middle = (low + high + 1) // 2
