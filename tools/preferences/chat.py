@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from unittest.mock import patch
 
 from .counts import DropReason, RowLost
 from .errors import InputError, shown
@@ -151,7 +150,8 @@ class _Conversation:
 
     def _turn_span(self, talk: list[Message], text: str, index: int, begin: int | None) -> Span:
         """Of message `index`, which begins at character `begin` where that is known."""
-        through = self.render(talk[: index + 1])
+        is_last = index == len(talk) - 1
+        through = text if is_last else self.render(talk[: index + 1])
         before = text[:begin] if begin is not None else self.render(talk[:index], add_generation_prompt=True)
         # The generation prompt alone may say more than the conversation has.
         is_there = text.startswith(before) or text.startswith(self.render(talk[:index]))
@@ -164,8 +164,11 @@ class _Conversation:
         from transformers.utils import chat_template_utils as library
 
         # The library lets nothing be called that is given to a template, and its own clock is today's.
-        with patch.object(library, "datetime", self._date):
+        clock, library.datetime = library.datetime, self._date
+        try:
             return library.render_jinja_template([messages], chat_template=self._template, **self._arguments, **options)
+        finally:
+            library.datetime = clock
 
 
 def _before_answer(conversation: _Conversation, messages: list[Message]) -> str:
@@ -191,17 +194,22 @@ def _lost_text(response: list[Message], conversation: str, begin: int) -> str:
 def _unwritten(text: str, conversation: str, begin: int) -> str:
     """What must be taken from the beginning of `text`, word by word, so that the rest stands in the conversation and
     ends in the response. Bisected: what is left of a text that stands there does so too."""
+    if _ends_in_response(text, conversation, begin):
+        return ""
     starts = [found.start() for found in re.finditer(r"\S+", text)] + [len(text)]
     low, high = 0, len(starts) - 1
     while low < high:
         middle = (low + high) // 2
-        rest = text[starts[middle] :]
-        place = conversation.rfind(rest)
-        if place >= 0 and place + len(rest) > begin:
+        if _ends_in_response(text[starts[middle] :], conversation, begin):
             high = middle
         else:
             low = middle + 1
     return text[: starts[low]].rstrip()
+
+
+def _ends_in_response(text: str, conversation: str, begin: int) -> bool:
+    place = conversation.rfind(text)
+    return place >= 0 and place + len(text) > begin
 
 
 @lru_cache

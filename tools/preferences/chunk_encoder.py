@@ -154,7 +154,7 @@ def _columns(
 ) -> EncodedChunk:
     lengths = [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for _, pair in kept]
     arrays = [np.array(pair.prompt + pair.chosen + pair.rejected, dtype=np.uint32) for _, pair in kept]
-    flags = [_flags(pair) for _, pair in kept]
+    flags = [_flags(pair) if has_labels else None for _, pair in kept]
     ids = [pair_id(tokens, parts, labels) for tokens, parts, labels in zip(arrays, lengths, flags, strict=True)]
     return EncodedChunk(
         tokens=np.concatenate(arrays) if arrays else np.zeros(0, np.uint32),
