@@ -1,7 +1,7 @@
 """Texts of prompt and responses -> token ids, many pairs at once.
 
-A conversation is tokenized as a whole, as transformers does, and cut where the response begins: a
-tokenizer may write a text in another way when it stands alone. Where a token spans the border, it is the response's.
+A conversation is tokenized as a whole, as transformers does, and cut where the response begins: a tokenizer may write
+a text in another way when it stands alone. Where a token spans the border, it is the response's.
 """
 
 from collections.abc import Sequence
