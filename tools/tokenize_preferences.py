@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 """Preference text (JSON, Parquet) -> a preference file of token ids; see --help. Run it with the project's .venv."""
 
+import os
 import sys
 
 from preferences.interrupts import Interrupted, Interrupts
+
+# transformers imports torch where it is, which takes seconds, and advises it where it is not. Tokenizers need none of
+# it; workers run these lines too.
+sys.modules.setdefault("torch", None)
+os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """The output appears whole or not at all, and a wrong call says why."""
 
+import json
 import os
 import resource
 import signal
@@ -7,8 +8,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 from jobs import PATIENCE
+from preferences.errors import InputError
 from preferences.file_lock import FileLock
 from program import command, run, text_rows, write_lines
 
@@ -256,3 +259,33 @@ def test_ctrl_c_during_the_start_is_clean(lines: Path, bare: Path, tmp_path: Pat
         assert process.returncode in (0, 130) and "Traceback" not in stderr
         assert ("a.h5" in files_of(tmp_path)) == (process.returncode == 0)
         (tmp_path / "a.h5").unlink(missing_ok=True)
+
+
+HOLDER = {"host": "a", "process": 1, "since": "b", "boot_id": "c", "started": 2, "pid_namespace": "d", "flock": False}
+WRONG = [{"host": 1}, {"process": "1"}, {"process": True}, {"process": 1.5}, {"process": 0}, {"process": -1}, {"process": 1 << 40},
+         {"since": None}, {"boot_id": []}, {"started": "2"}, {"pid_namespace": {}}, {"flock": "no"}]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [*(json.dumps(HOLDER | wrong) for wrong in WRONG), "[]", "", "[" * 100_000], ids=lambda text: text[:60]
+)
+def test_a_lock_file_that_names_no_process_is_refused(tmp_path: Path, text: str):
+    (tmp_path / "a.h5.lock").write_text(text)
+    with pytest.raises(InputError, match="a.h5.lock is there and does not say which process writes"):
+        FileLock(tmp_path / "a.h5", tmp_path / "a.h5")
+
+
+def test_text_that_the_terminals_encoding_lacks_is_written_out(lines: Path, bare: Path, tmp_path: Path):
+    rows = [row | {"größe 天": 1} for row in text_rows(20)]
+    done = run(bare, write_lines(lines, rows), tmp_path / "a.h5", env=os.environ | {"PYTHONIOENCODING": "latin-1:strict"},
+               encoding="latin-1")  # fmt: skip
+    assert done.returncode == 0 and r"nothing reads column größe \u5929: first" in done.stdout, done
+
+
+def test_a_file_of_tools_is_utf8_in_any_locale(lines: Path, bare: Path, tmp_path: Path):
+    (tmp_path / "tools.json").write_text('[{"name": "größe"}]', encoding="utf-8")
+    how = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run(bare, lines, tmp_path / "a.h5", "--tools", str(tmp_path / "tools.json"), env=os.environ | how)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert json.loads(file.attrs["template_arguments"])["tools"] == [{"name": "größe"}]

@@ -7,9 +7,11 @@ from typing import Any
 
 import h5py
 import pytest
+import xxhash
 from model_folders import CHATML, assistant, byte_level_tokenizer, encode, pairs_of, save_model, user
 from preferences.chat import variables_of
 from preferences.counts import CutPart, DropReason, Noted
+from preferences.model_text import ModelText
 from preferences.options import Labelled, Overlong, TemplateOptions
 from program import run, write_lines
 from tokenizers import Tokenizer
@@ -127,11 +129,39 @@ def test_a_template_from_a_file_is_the_way_out_of_none(bare: Path, tmp_path: Pat
     assert done.returncode == 0 and f"{bare} has no chat template: copy " in done.stdout, done
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_the_fingerprint_of_a_template_is_of_its_files_bytes(tmp_path: Path, ending: str):
+    content = f"{{# a #}}{ending}{CHATML}{ending}".encode()
+    own, given = (save_model(tmp_path / name, byte_level_tokenizer(SPECIAL)) for name in ("own", "given"))
+    for file in (own / "chat_template.jinja", tmp_path / "t.jinja"):
+        file.write_bytes(content)
+    loaded = [
+        ModelText.load(own),
+        ModelText.load(given, tmp_path / "t.jinja"),
+        ModelText.load(own, tmp_path / "t.jinja"),
+    ]
+    assert {model.chat_template_fingerprint for model in loaded} == {xxhash.xxh3_128_hexdigest(content)}
+    assert len({model.chat_templates["default"] for model in loaded}) == 1
+    folders = [model.folder_template_fingerprint for model in loaded]
+    assert folders == [loaded[0].chat_template_fingerprint, None, loaded[0].chat_template_fingerprint]
+
+
 # --- where the prompt ends
 
 TURNS = ("{% for m in messages %}{% if m.role == 'user' %}<|im_start|>{{ m.content }}<|im_end|>{% else %}"
          "{{ m.content.split('</think>')[-1] }}<s>{% endif %}{% endfor %}{% if add_generation_prompt %}")  # fmt: skip
 THOUGHTFUL = ROW | {"chosen": [assistant("<think>\nthe sky\n</think>\n\nyes")]}
+
+
+DEFAULT_SYSTEM = "{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+
+
+@pytest.mark.parametrize("before", ["", "<s>", DEFAULT_SYSTEM])
+def test_what_stands_before_the_assistants_words_is_the_prompt_of_a_row_without_one(tmp_path: Path, before: str):
+    written = {DEFAULT_SYSTEM: "<|im_start|>system\nBe kind.<|im_end|>\n"}.get(before, before)
+    model = model_with(tmp_path, before + CHATML)
+    pairs = [(f"{written}<|im_start|>assistant\n", "yes<|im_end|>\n", "no<|im_end|>\n")] * 2
+    assert texts(model, ROW | {"prompt": []}, {name: ROW[name] for name in ("chosen", "rejected")}) == pairs
 
 
 @pytest.mark.parametrize("opening", ["<think>\n", "<think>", ""])
@@ -165,6 +195,20 @@ def test_what_differs_is_shown_where_a_conversation_has_another_prompt(tmp_path:
     counts = encode(model, ROW).counts
     assert counts.dropped == {DropReason.BOUNDARY: 1}
     assert counts.examples[DropReason.BOUNDARY].startswith("train.jsonl:1: the prompt goes on with '1<|im_start|>")
+
+
+# As Mistral's: the system's text stands in the last message, as long as that is the user's.
+LATE_SYSTEM = (
+    "{% set system = 'Be kind.' %}{% for m in messages %}{% if m.role == 'user' %}<|im_start|>"
+    "{{ system + ' ' if loop.last }}{{ m.content }}<|im_end|>{% else %}{{ m.content }}<s>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("question", ["Is it blue?", "why", ""])
+def test_no_prompt_ends_inside_the_last_question(tmp_path: Path, question: str):
+    model = model_with(tmp_path, LATE_SYSTEM)
+    talk = [user("Is it blue? why"), assistant("yes"), user(question)]
+    assert encode(model, ROW | {"prompt": talk}).counts.dropped == {DropReason.BOUNDARY: 1}
 
 
 def test_a_reasoning_field_that_the_template_does_not_write_is_lost_text(chatml: Path):
@@ -249,6 +293,46 @@ def test_text_of_a_conversation_counts_between_marks(chatml: Path):
     talk = "\n\nHuman: Is it blue?\n\nAssistant:"
     row = {"chosen": f"{talk} yes\n\nHuman: why\n\nAssistant: deep", "rejected": f"{talk} no"}
     assert labelled(chatml, row) == [" yes", " deep<|im_end|>"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "counting"),
+    [("yes", ["yes<|im_end|>"]), ("yes\n\nHuman: why", ["yes"]), ("yes\n\nHuman: why\n\nAssistant: deep", ["yes", " deep<|im_end|>"])],
+)  # fmt: skip
+def test_the_end_that_a_text_gets_counts_as_its_last_token_does(chatml: Path, chosen: str, counting: list[str]):
+    assert labelled(chatml, {"prompt": "Is it blue?", "chosen": chosen, "rejected": "no"}) == counting
+
+
+HEADINGS = ["Input: 3", "Question: what?", "Context:", "### Instruction:", "System: on", "Tool: a saw", "Q: why"]
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize("prompt", ["Explain it.", "Explain it.\nInput: 2\nOutput: 4\nAnd 3?", ""])
+def test_headings_of_a_plain_answer_count(chatml: Path, prompt: str, heading: str):
+    answer = f"Of course.\n{heading}\nNow you know.\n"
+    row = {"prompt": prompt, "chosen": answer, "rejected": "no"}
+    assert labelled(chatml, row) == [answer + "<|im_end|>"]
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+@pytest.mark.parametrize(
+    ("prompt", "mark"),
+    [
+        ("Be kind.\n\n### Instruction:\nAdd.\n\n### Response:\n", ""),
+        ("Question: Is it blue?\nAnswer:", ""),
+        ("Question: Is it blue?", "\nAnswer:"),
+    ],
+)
+def test_marks_of_other_speakers_end_the_assistants_words_where_the_prompt_bears_marks(
+    chatml: Path, prompt: str, mark: str, heading: str
+):
+    row = {"prompt": prompt, "chosen": f"{mark} yes\n{heading}\nAssistant: deep", "rejected": f"{mark} no"}
+    assert labelled(chatml, row) == [f"{mark} yes", " deep<|im_end|>"]
+
+
+def test_a_line_of_the_users_ends_the_assistants_words_in_any_text(chatml: Path):
+    row = {"prompt": "Is it blue?", "chosen": "yes\n\nHuman: why\n\nAssistant: deep", "rejected": "no"}
+    assert labelled(chatml, row) == ["yes", " deep<|im_end|>"]
 
 
 def test_a_cut_may_leave_no_token_that_counts(chatml: Path):

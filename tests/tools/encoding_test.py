@@ -139,9 +139,16 @@ def test_bos_that_the_prompt_has_is_not_doubled(tmp_path: Path):
 
 
 def test_bos_stands_for_an_empty_prompt(chatml: Path):
-    rows = [SKY | {"prompt": ""}, {"chosen": "yes", "rejected": "no"}, SKY_CHAT | {"prompt": []}]
+    rows = [SKY | {"prompt": ""}, {"chosen": "yes", "rejected": "no"}]
     bos = ids(chatml, "<s>")
-    assert [pair[0] for pair in pairs_of(encode(chatml, *rows))] == [bos] * 3
+    assert [pair[0] for pair in pairs_of(encode(chatml, *rows))] == [bos] * 2
+
+
+def test_bos_stands_for_a_prompt_of_a_chat_that_the_template_writes_nothing_of(tmp_path: Path, chatml: Path):
+    model = save_model(tmp_path / "m", tokenizer_of(chatml), "{% for m in messages %}{{ m.content }}{% endfor %}",
+                       bos_token="<s>")  # fmt: skip
+    (pair,) = pairs_of(encode(model, SKY_CHAT | {"prompt": []}))
+    assert pair == (ids(chatml, "<s>"), ids(chatml, "blue"), ids(chatml, "green"))
 
 
 def test_an_empty_prompt_without_bos_is_left_out(bare: Path):

@@ -19,6 +19,7 @@ CALL = {"name": "rain", "arguments": {"city": "Oslo"}}
         (assistant("good"), [assistant("good")]),
         ([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "good", "id": 3}], [user("hi"), assistant("good") | {"id": 3}]),
         ([{"from": "function_call", "value": json.dumps(CALL)}], [{"role": "assistant", "tool_calls": [{"type": "function", "function": CALL}]}]),
+        ([{"from": "function_call", "value": json.dumps(CALL | {"id": None})}], [{"role": "assistant", "tool_calls": [{"type": "function", "function": CALL}]}]),
         ([{"from": "observation", "value": "wet"}], [{"role": "tool", "content": "wet"}]),
         ([user([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}])], [user("hi")]),
         (json.dumps(TALK), TALK),
@@ -65,8 +66,22 @@ def test_text_stays_text(text: str):
         ([{"role": "assistant"}], 'a message with a "content", which is text'),
         ([{"role": ["user"], "content": "hi"}], 'a message with a "role", which is text'),
         ([{"role": "assistant", "tool_calls": [5]}], 'whose "tool_calls" are a list of objects'),
+        ([{"role": "assistant", "tool_calls": [{"function": "f"}]}], 'and so is each "function"'),
+        ([{"role": "assistant", "tool_calls": [{"function": ["f"]}]}], 'and so is each "function"'),
+        ([{"role": "assistant", "tool_calls": '[{"function": "f"}]'}], 'and so is each "function"'),
         ([{"role": "assistant", "tool_calls": "rain"}], "tool_calls: 'rain': a list of JSON schemas"),
         ([user("hi") | {"name": "\ud800"}], "valid Unicode"),
+        ([user("hi") | {"\ud800": "name"}], "valid Unicode"),
+        ([user("hi") | {"name": {"first": [{"\udfff": 1}]}}], "valid Unicode"),
+        ([{"from": "function_call", "value": json.dumps(CALL | {"name": "\ud800"})}], "valid Unicode"),
+        ([{"from": "function_call", "value": json.dumps([CALL, CALL | {"\ud800": 1}])}], "valid Unicode"),
+        ([{"role": "assistant", "tool_calls": json.dumps([{"function": CALL | {"name": "\ud800"}}])}], "valid Unicode"),
+        (
+            [{"role": "assistant", "tool_calls": json.dumps([{"function": {"arguments": {"\ud800": 1}}}])}],
+            "valid Unicode",
+        ),
+        (json.dumps([user("\ud800")]), "valid Unicode"),
+        (json.dumps([user("hi") | {"\ud800": 1}]), "valid Unicode"),
         (["hi"], "chosen: 'hi': a message"),
         (5, "chosen: 5: text, or a list of messages"),
     ],
@@ -82,6 +97,10 @@ def test_tools_may_be_text_in_whole_or_in_part():
     right = [{"type": "function", "function": {"name": "rain"}}]
     for written in ([tool], json.dumps([tool]), [json.dumps(tool)]):
         assert read_tools("tools", written) == right
+    for name, text in (("rain", "\ud800"), ("\ud800", "rain")):
+        for written in ([{name: text}], json.dumps([{name: text}]), [json.dumps({name: text})]):
+            with pytest.raises(RowLost, match="valid Unicode"):
+                read_tools("tools", written)
     for wrong in ("rain", 5, [5], "[5]", '{"a": 1}', ["rain"]):
         with pytest.raises(RowLost, match="tools: .*: a list of JSON schemas, or its text"):
             read_tools("tools", wrong)
@@ -110,3 +129,10 @@ def test_the_completion_of_lower_rank_is_chosen(chatml: Path):
 def test_completions_without_an_order_are_malformed(chatml: Path, row: dict[str, Any]):
     counts = encode(chatml, {"context": [user("hi")]} | row).counts
     assert counts.dropped == {DropReason.MALFORMED: 1} and "two completions" in counts.examples["malformed"]
+
+
+def test_a_context_beside_a_prompt_is_named_as_unread(chatml: Path):
+    row = {"prompt": [user("hi")], "context": [user("bye")]} | ranked(0, 1)
+    chunk = encode(chatml, row)
+    assert chunk.counts.unread == {"column context": "train.jsonl:1"}
+    assert list(pairs_of(chunk)) == list(pairs_of(encode(chatml, {"prompt": [user("hi")]} | ranked(0, 1))))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ import pytest
 import zstandard
 from model_folders import assistant, byte_level_tokenizer, encoder, save_model, user
 from preferences import json_array
-from preferences.counts import Counts
+from preferences.counts import Counts, DropReason
 from preferences.errors import InputError
 from preferences.fingerprints import input_fingerprint
 from preferences.input_files import CHUNK_BYTES, CHUNK_ROWS, check_inputs, read_inputs
@@ -149,7 +150,11 @@ def test_an_array_may_be_empty_and_lines_are_none():
 
 
 @pytest.mark.parametrize(("text", "message"), [("[{}, {}", "ends inside a JSON array"), ("[{}]\n[{}]", "text after a JSON array"),
-                                               ('[{"a": "]}', "ends inside a JSON array")])  # fmt: skip
+                                               ('[{"a": "]}', "ends inside a JSON array"),
+                                               ("[{},,{}]", "element 2 of a JSON array is empty"),
+                                               ("[,{}]", "element 1 of a JSON array is empty"),
+                                               ("[{}, {},\n]", "element 3 of a JSON array is empty"),
+                                               ("[ ,]", "element 1 of a JSON array is empty")])  # fmt: skip
 def test_an_array_that_is_damaged_is_named(tmp_path: Path, text: str, message: str):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=f"^{tmp_path / 'a.json'}: cannot be read: .*{message}"):
@@ -161,6 +166,29 @@ def test_a_table_may_hold_maps(tmp_path: Path):
     table = pyarrow.table({"chosen": pyarrow.array([[("role", "user")]], kind), "rejected": ["a"]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     assert [row for _, row in rows_of(tmp_path / "a.parquet")] == [{"chosen": {"role": "user"}, "rejected": "a"}]
+
+
+NOT_PYTHONS = {
+    "a map with a key twice": pyarrow.array([[("a", "b")], [("a", "b"), ("a", "c")], [("a", "d")]],
+                                            pyarrow.map_(pyarrow.string(), pyarrow.string())),
+    "text that is no UTF-8": pyarrow.array([b"a", b"\xff\xfe", b"c"]).cast(pyarrow.binary()).view(pyarrow.string()),
+    "a time in nanoseconds": pyarrow.array([1000, 1001, 2000], pyarrow.timestamp("ns")),
+    "a struct with such text": pyarrow.StructArray.from_arrays(
+        [pyarrow.array([b"a", b"\xff\xfe", b"c"]).cast(pyarrow.binary()).view(pyarrow.string())], ["a"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOT_PYTHONS)
+def test_a_value_of_a_table_that_python_cannot_hold_loses_its_row_alone(tmp_path: Path, kind: str):
+    table = pyarrow.table({"chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"], "source": NOT_PYTHONS[kind]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    counts = Counts()
+    rows = [row for chunk in read_inputs([tmp_path / "a.parquet"], Columns()) for row in chunk.rows(counts)]
+    assert [(place, row["chosen"]) for place, row in rows] == [
+        (f"{tmp_path / 'a.parquet'}:{n}", text) for n, text in ((1, "a"), (3, "c"))
+    ]
+    assert counts.dropped == {DropReason.MALFORMED: 1}
+    assert counts.examples["malformed"].startswith(f"{tmp_path / 'a.parquet'}:2: values that Python can hold (")
 
 
 def test_a_table_of_ranked_completions_needs_no_responses(tmp_path: Path):
@@ -218,3 +246,13 @@ def test_missing_and_unknown_files_are_all_named(tmp_path: Path):
         f"{tmp_path / 'a.csv'}: .csv: .jsonl or .json (also with .gz or .zst), or .parquet",
         f"{tmp_path / 'b.jsonl'}: no such file",
     ]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_files_name_may_be_any_bytes(tmp_path: Path, bare: Path, kind: str):
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xe9\xff\xc3\xa9." + kind.encode()))
+    (write_lines if kind == "jsonl" else as_table)(tmp_path / "rows", text_rows(3)).rename(file)
+    done = run(bare, file, tmp_path / "out.h5")
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "out.h5") as output:
+        assert [name.decode() for name in output["source_names"]] == ["b\\xe9\\xffé"]

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from model_folders import assistant, encode, encoder, user
+from preferences.chat import ChatRenderer
 from preferences.counts import DropReason
+from preferences.encoding import PairEncoder
 from preferences.input_files import LineChunk
 from preferences.options import Column, Columns, TemplateOptions
+from preferences.rows import RowReader
 
 GOOD = {"prompt": "The sky is", "chosen": " blue", "rejected": " green"}
 
@@ -112,3 +115,24 @@ def test_any_column_may_have_any_name(bare: Path):
     row = {"q": "The sky is", "good": " blue", "bad": " green", "p": 0.25, "w": 3, "s": "x", "prompt": 1, "label": "no"}
     assert (encode(bare, row, columns=columns).tokens == encode(bare, GOOD).tokens).all()
     assert encode(bare, row, columns=columns).label.tolist() == [0.25]
+
+
+@pytest.mark.parametrize("stage", ["RowReader.read", "PairEncoder.encode", "ChatRenderer.render"])
+def test_an_error_that_nobody_thought_of_names_the_row(chatml: Path, monkeypatch: pytest.MonkeyPatch, stage: str):
+    owner = {"RowReader": RowReader, "PairEncoder": PairEncoder, "ChatRenderer": ChatRenderer}[stage.partition(".")[0]]
+    name = stage.partition(".")[2]
+    real = getattr(owner, name)
+
+    def failing(self: Any, *given: Any) -> Any:
+        if "NOBODY" in repr(given):
+            raise KeyError("thought")
+        return real(self, *given)
+
+    monkeypatch.setattr(owner, name, failing)
+    rows = [
+        {"prompt": [user("a")], "chosen": [assistant(word)], "rejected": [assistant("c")]}
+        for word in ("b", "NOBODY", "d")
+    ]
+    fault = encode(chatml, *rows).fault
+    assert fault.startswith("train.jsonl:2: an error of this program (rows_test.py:"), fault
+    assert "KeyError: 'thought'" in fault

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import xxhash
-from model_folders import assistant, encode, pairs_of, user
+from model_folders import assistant, encode, merging_model, pairs_of, user
 from preferences.counts import DropReason
 from program import run, text_rows, write_lines
 from tokenizers import Tokenizer
@@ -147,3 +147,29 @@ def test_overlong_pairs_are_cut_and_counted(chatml: Path, rows: list[dict], tmp_
     assert ["cut:", "response", "1", "first", "at", f"{tmp_path / 'a.jsonl'}:11"] in [
         line.split() for line in done.stdout.splitlines()
     ]
+
+
+NOTES = {
+    "border": ({"prompt": "yesab", "chosen": "cd", "rejected": "cdcd"}, "have other tokens when they stand alone"),
+    "repeated_prompt": ({"prompt": "yes", "chosen": "yesab", "rejected": "yescd"}, "begin with the prompt's text"),
+}
+
+
+@pytest.mark.parametrize(("num_rows", "warns"), [(99, True), (100, False)])
+@pytest.mark.parametrize("note", NOTES)
+def test_pairs_that_may_not_be_what_was_meant_are_a_warning_from_one_percent_on(
+    tmp_path: Path, note: str, num_rows: int, warns: bool
+):
+    row, warning = NOTES[note]
+    plain = [{"prompt": "yes", "chosen": "ab", "rejected": "cd" * (i + 1)} for i in range(num_rows - 1)]
+    lines = write_lines(tmp_path / "a.jsonl", [row, *plain])
+    done = run(merging_model(tmp_path / "m"), lines, tmp_path / "a.h5", "--max-length", "1000")
+    assert done.returncode == 0 and f"noted: {note}" in done.stdout, done
+    assert (warning in done.stderr) == warns and (f"first at {lines}:1" in done.stderr) == warns, done.stderr
+
+
+@pytest.mark.parametrize(("share", "code"), [("100%", 0), ("99%", 2)])
+def test_nobody_gives_up_early_where_all_rows_may_be_left_out(tmp_path: Path, bare: Path, share: str, code: int):
+    rows = [{"prompt": "a", "chosen": "b", "rejected": "b"}] * 1500 + text_rows(1)
+    done = run(bare, write_lines(tmp_path / "a.jsonl", rows), tmp_path / "a.h5", "--max-dropped", share)
+    assert done.returncode == code and ("none of the first" in done.stderr) == (code == 2), done

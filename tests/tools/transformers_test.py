@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 from model_folders import assistant, encoder, pairs_of, user
 from preferences.chunk_encoder import ChunkEncoder, EncodedChunk
 from preferences.counts import DropReason, Noted
 from preferences.input_files import LineChunk
+from program import run, write_lines
 from tokenizer_kinds import KINDS, TEMPLATES, kind_of_model
 from transformers import AutoTokenizer
 
@@ -92,3 +94,16 @@ def test_text_has_the_tokens_of_the_whole_and_no_prompt_ends_inside_a_word(tmp_p
     for i, (prompt, chosen, rejected) in enumerate(pairs_of(chunk)):
         assert prompt == prompts[i]
         assert (prompt + chosen, prompt + rejected) == (wholes["chosen"][i] + end, wholes["rejected"][i] + end)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_program_writes_these_tokens_without_torch(tmp_path: Path, kind: str):
+    model = kind_of_model(tmp_path / "m", kind, "marks")
+    rows = list(conversations(NUM_CONVERSATIONS, seed=len(kind)))
+    done = run(model, write_lines(tmp_path / "a.jsonl", rows), tmp_path / "a.h5", "--max-length", "10000")
+    assert done.returncode == 0, done.stderr
+    lines = [json.dumps(row).encode() for row in rows]
+    chunk = encoder(model, max_length=10000).encode(LineChunk("a.jsonl", "a", 1, lines, 0))
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["tokens"][:].tolist() == chunk.tokens.tolist()
+        assert file["pair_id"][:].tolist() == chunk.pair_id.tolist()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from unittest.mock import patch
 
 from .counts import DropReason, RowLost
 from .errors import InputError, shown
@@ -51,7 +50,7 @@ class FixedDate:
 
 
 class ChatRenderer:
-    """Renders with the library's own renderer, so that training sees what inference will send."""
+    """Renders with the library's own renderer, so that a template writes what it writes in transformers."""
 
     def __init__(self, model: ModelText, options: TemplateOptions, labels_assistant: bool):
         self._model = model
@@ -65,7 +64,7 @@ class ChatRenderer:
         # Imported here, since it takes half a second and text without chat needs none of it.
         from jinja2 import TemplateSyntaxError
 
-        tools = self._options.tools if row.tools is None else row.tools
+        tools = self._tools(row)
         template = self._model.chat_template(with_tools=tools is not None)
         arguments = {**self._model.special_tokens, **self._options.kwargs, **row.template_kwargs, "tools": tools}
         conversation = _Conversation(template, arguments, self.date)
@@ -80,12 +79,15 @@ class ChatRenderer:
 
     def unread_arguments(self, row: PreferenceRow) -> list[str]:
         """What this row gives to the template, which does not take it."""
-        tools = row.tools or self._options.tools
+        tools = self._tools(row)
         given = [*(["tools"] if tools else []), *self._options.kwargs, *row.template_kwargs]
         if not given:
             return []
         taken = variables_of(self._model.chat_template(with_tools=tools is not None))
         return [name for name in given if name not in taken]
+
+    def _tools(self, row: PreferenceRow) -> list[dict[str, Any]] | None:
+        return self._options.tools if row.tools is None else row.tools
 
     def _pieces(self, conversation: "_Conversation", turns: Turns) -> PairText:
         talks = [turns.prompt + turns.chosen, turns.prompt + turns.rejected]
@@ -101,19 +103,17 @@ class ChatRenderer:
 
     def _prompt(self, conversation: "_Conversation", messages: list[Message], texts: list[str]) -> tuple[str, int]:
         """The prompt's text, and where the responses begin in both conversations: after what these and the rendered prompt
-        have in common. Throws RowLost when that is not the whole prompt."""
+        have in common. Throws RowLost when that does not hold all messages of the prompt."""
         if not messages:
-            # What the template puts before every conversation is BOS at most.
-            bos = self._model.special_tokens.get("bos_token", "")
-            return (bos, len(bos)) if all(text.startswith(bos) for text in texts) else ("", 0)
+            # What the template writes before the assistant's words, such as a system turn of its own, is not theirs.
+            prompt = os.path.commonprefix([_before_answer(conversation, messages), *texts])
+            return prompt, len(prompt)
         prompt = conversation.render(messages, add_generation_prompt=True)
         if all(text.startswith(prompt) for text in texts):
             return prompt, len(prompt)
         # The generation prompt may say more than the conversation has.
-        answered = conversation.render([*messages, {"role": "assistant", "content": _PROBE}])
-        common = os.path.commonprefix([prompt, answered.partition(_PROBE)[0], *texts])
-        question = messages[-1].get("content", "").strip()
-        if not common or question not in common:
+        common = os.path.commonprefix([prompt, _before_answer(conversation, messages), *texts])
+        if not common or not common.startswith(conversation.render(messages).rstrip()):
             begin = len(os.path.commonprefix([prompt, *texts]))
             after = next(text for text in texts if not text.startswith(prompt))
             detail = f"the prompt goes on with {shown(prompt[begin:])}, the conversation with {shown(after[begin:])}"
@@ -139,7 +139,7 @@ class _Conversation:
         """Where the assistant speaks in the response that begins at character `begin` of the conversation `text`: by
         the template's own marks, else from the end of what was said before to the end of the turn. Throws RowLost
         when neither can be told."""
-        if "generation" in tags_of(self._template):
+        if marks_assistant(self._template):
             spans = self._rendered(talk, return_assistant_tokens_mask=True)[1][0]
         else:
             turns = [i for i in range(num_prompt_messages, len(talk)) if talk[i]["role"] == "assistant"]
@@ -150,7 +150,8 @@ class _Conversation:
 
     def _turn_span(self, talk: list[Message], text: str, index: int, begin: int | None) -> Span:
         """Of message `index`, which begins at character `begin` where that is known."""
-        through = self.render(talk[: index + 1])
+        is_last = index == len(talk) - 1
+        through = text if is_last else self.render(talk[: index + 1])
         before = text[:begin] if begin is not None else self.render(talk[:index], add_generation_prompt=True)
         # The generation prompt alone may say more than the conversation has.
         is_there = text.startswith(before) or text.startswith(self.render(talk[:index]))
@@ -163,8 +164,16 @@ class _Conversation:
         from transformers.utils import chat_template_utils as library
 
         # The library lets nothing be called that is given to a template, and its own clock is today's.
-        with patch.object(library, "datetime", self._date):
+        clock, library.datetime = library.datetime, self._date
+        try:
             return library.render_jinja_template([messages], chat_template=self._template, **self._arguments, **options)
+        finally:
+            library.datetime = clock
+
+
+def _before_answer(conversation: _Conversation, messages: list[Message]) -> str:
+    """What the template writes up to the words of an answer to these messages."""
+    return conversation.render([*messages, {"role": "assistant", "content": _PROBE}]).partition(_PROBE)[0]
 
 
 def _lost_text(response: list[Message], conversation: str, begin: int) -> str:
@@ -185,25 +194,31 @@ def _lost_text(response: list[Message], conversation: str, begin: int) -> str:
 def _unwritten(text: str, conversation: str, begin: int) -> str:
     """What must be taken from the beginning of `text`, word by word, so that the rest stands in the conversation and
     ends in the response. Bisected: what is left of a text that stands there does so too."""
+    if _ends_in_response(text, conversation, begin):
+        return ""
     starts = [found.start() for found in re.finditer(r"\S+", text)] + [len(text)]
     low, high = 0, len(starts) - 1
     while low < high:
         middle = (low + high) // 2
-        rest = text[starts[middle] :]
-        place = conversation.rfind(rest)
-        if place >= 0 and place + len(rest) > begin:
+        if _ends_in_response(text[starts[middle] :], conversation, begin):
             high = middle
         else:
             low = middle + 1
     return text[: starts[low]].rstrip()
 
 
+def _ends_in_response(text: str, conversation: str, begin: int) -> bool:
+    place = conversation.rfind(text)
+    return place >= 0 and place + len(text) > begin
+
+
 @lru_cache
-def _parsed(template: str) -> tuple[frozenset[str], frozenset[str]]:
+def _parsed(template: str) -> tuple[frozenset[str], bool]:
+    """The names that a template takes from outside, and whether it marks the assistant's words."""
     from jinja2 import Environment, TemplateSyntaxError, meta, nodes
     from jinja2.ext import Extension
 
-    found = set()
+    has_marks = False
 
     class Generation(Extension):
         """Knows the block that marks the assistant's words, and notes that there is one."""
@@ -211,15 +226,16 @@ def _parsed(template: str) -> tuple[frozenset[str], frozenset[str]]:
         tags = {"generation"}
 
         def parse(self, parser: Any) -> Any:
-            found.add("generation")
+            nonlocal has_marks
+            has_marks = True
             line = next(parser.stream).lineno
             return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
 
     try:
         tree = Environment(extensions=[Generation, "jinja2.ext.loopcontrols"]).parse(template)
     except TemplateSyntaxError:
-        return frozenset(), frozenset()
-    return frozenset(meta.find_undeclared_variables(tree)), frozenset(found)
+        return frozenset(), False
+    return frozenset(meta.find_undeclared_variables(tree)), has_marks
 
 
 def variables_of(template: str) -> frozenset[str]:
@@ -227,6 +243,6 @@ def variables_of(template: str) -> frozenset[str]:
     return _parsed(template)[0]
 
 
-def tags_of(template: str) -> frozenset[str]:
-    """Blocks of a template that Jinja itself does not have."""
+def marks_assistant(template: str) -> bool:
+    """Whether the template has blocks {% generation %} around the assistant's words."""
     return _parsed(template)[1]

@@ -1,12 +1,14 @@
 """What a worker does: a chunk of raw rows in, the columns of a preference file out."""
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from .chat import ChatRenderer, PairText
 from .counts import Counts, DropReason, Noted, RowLost
-from .encoding import PairEncoder
+from .encoding import EncodedPair, PairEncoder
 from .errors import InputError, shown
 from .fingerprints import pair_id
 from .input_files import Chunk
@@ -33,6 +35,13 @@ class EncodedChunk:
     fault: str | None = None  # what makes it pointless to go on
 
 
+@dataclass(frozen=True)
+class _RowText:
+    place: str
+    row: PreferenceRow
+    text: PairText
+
+
 class ChunkEncoder:
     """Holds tokenizer and template; built once in each worker."""
 
@@ -44,24 +53,28 @@ class ChunkEncoder:
         self._policy = LengthPolicy(options.overlong, options.max_length, model.bos_id)
 
     def encode(self, chunk: Chunk) -> EncodedChunk:
+        """Nothing but `fault` where a row shows that it is pointless to go on, or meets an error nobody thought of."""
         counts = Counts()
-        places, rows, texts = list[str](), list[PreferenceRow](), list[PairText]()
         try:
-            for place, raw in chunk.rows(counts):
-                try:
-                    row = self._rows.read(raw, chunk.source)
-                    text = self._text(row, place, counts)
-                except RowLost as lost:
-                    counts.drop(lost.reason, place, lost.detail)
-                else:
-                    places.append(place)
-                    rows.append(row)
-                    texts.append(text)
+            kept = self._tokens(self._texts(chunk, counts), counts)
         except InputError as error:
             return _columns([], Counts(), self._labels_assistant, fault=str(error))
-        kept = self._tokens(places, rows, texts, counts)
         counts.writes_date = self._chat.date.was_asked
         return _columns(kept, counts, self._labels_assistant)
+
+    def _texts(self, chunk: Chunk, counts: Counts) -> list[_RowText]:
+        found = []
+        for place, raw in chunk.rows(counts):
+            try:
+                row = self._rows.read(raw, chunk.source)
+                found.append(_RowText(place, row, self._text(row, place, counts)))
+            except RowLost as lost:
+                counts.drop(lost.reason, place, lost.detail)
+            except InputError:
+                raise
+            except Exception as error:
+                raise _unforeseen(place, error) from error
+        return found
 
     def _text(self, row: PreferenceRow, place: str, counts: Counts) -> PairText:
         for name in row.unread:
@@ -76,26 +89,36 @@ class ChunkEncoder:
         return self._plain(turns)
 
     def _plain(self, turns: Turns) -> PairText:
-        spans = [assistant_spans(text) if self._labels_assistant else None for text in (turns.chosen, turns.rejected)]
+        spans = [
+            assistant_spans(turns.prompt, response) if self._labels_assistant else None
+            for response in (turns.chosen, turns.rejected)
+        ]
         return PairText(turns.prompt, turns.chosen, turns.rejected, False, *spans, repeats_prompt=turns.repeats_prompt)
 
-    def _tokens(
-        self, places: list[str], rows: list[PreferenceRow], texts: list[PairText], counts: Counts
-    ) -> list[tuple[PreferenceRow, PairTokens]]:
+    def _tokens(self, texts: list[_RowText], counts: Counts) -> list[tuple[PreferenceRow, PairTokens]]:
         kept = []
-        for place, row, text, encoded in zip(places, rows, texts, self._encoder.encode(texts), strict=True):
+        for one, encoded in zip(texts, self._encoded(texts), strict=True):
             try:
                 if isinstance(encoded, RowLost):
                     raise encoded
                 pair = self._checked(encoded.tokens)
             except RowLost as lost:
-                counts.drop(lost.reason, place, lost.detail)
+                counts.drop(lost.reason, one.place, lost.detail)
                 continue
-            counts.write(pair.cut, place)
-            for what, detail in _notes(text, encoded.border):
-                counts.note(what, place, detail)
-            kept.append((row, pair))
+            counts.write(pair.cut, one.place)
+            for what, detail in _notes(one.text, encoded.border):
+                counts.note(what, one.place, detail)
+            kept.append((one.row, pair))
         return kept
+
+    def _encoded(self, texts: list[_RowText]) -> list[EncodedPair | RowLost]:
+        """All at once, which is faster. Throws InputError that names the row of any other error."""
+        try:
+            return self._encoder.encode([one.text for one in texts])
+        except Exception as error:
+            if len(texts) == 1:
+                raise _unforeseen(texts[0].place, error) from error
+            return [encoded for one in texts for encoded in self._encoded([one])]
 
     def _checked(self, tokens: PairTokens) -> PairTokens:
         """A pair to write. Throws RowLost."""
@@ -110,6 +133,15 @@ class ChunkEncoder:
         return pair
 
 
+def _unforeseen(place: str, error: Exception) -> InputError:
+    """An error that no row should be able to cause: names row and line of code, so that it can be reported."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return InputError(
+        f"{place}: an error of this program ({where}: {type(error).__name__}: {error}): leave this row out"
+    )
+
+
 def _notes(text: PairText, border: str) -> list[tuple[Noted, str]]:
     found = [(Noted.LOST_TEXT, text.lost_text), (Noted.BORDER, border)]
     if text.repeats_prompt:
@@ -122,7 +154,7 @@ def _columns(
 ) -> EncodedChunk:
     lengths = [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for _, pair in kept]
     arrays = [np.array(pair.prompt + pair.chosen + pair.rejected, dtype=np.uint32) for _, pair in kept]
-    flags = [_flags(pair) for _, pair in kept]
+    flags = [_flags(pair) if has_labels else None for _, pair in kept]
     ids = [pair_id(tokens, parts, labels) for tokens, parts, labels in zip(arrays, lengths, flags, strict=True)]
     return EncodedChunk(
         tokens=np.concatenate(arrays) if arrays else np.zeros(0, np.uint32),

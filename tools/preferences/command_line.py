@@ -19,14 +19,14 @@ Turns preference text into a preference file of token ids (HDF5).
 Input rows have a chosen and a rejected response, each text or a list of chat messages {"role": ..., "content": ...},
 and mostly a prompt of the same kind; without one, the prompt is what both responses have in common at the beginning.
 Messages are rendered with the model folder's chat template; a plain response gets the tokenizer's end token.
-Rows may also be JSON arrays, ShareGPT's from/value, or context and completions by rank; messages may be JSON text."""
+A file may also be one JSON array, messages ShareGPT's from/value or JSON text, responses two completions by rank."""
 
 _EPILOG = """\
 Optional columns: label (probability that chosen is the better one, 1 when absent), weight (1 when absent), source
 (text; the file's name when absent), tools and chat_template_kwargs (for the chat template). A column that is named
 here must be in every row. A row that cannot be used is left out and counted by reason, with an example.
 
-Exit codes: 0 done; 2 the input is wrong, nothing written; 1 a failure; 130 Ctrl-C."""
+Exit codes: 0 done; 2 the input is wrong, nothing written; 1 a failure; 130 Ctrl-C; 143 SIGTERM."""
 
 
 def parse_command_line(arguments: list[str]) -> TokenizeOptions:
@@ -51,11 +51,28 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_files(parser)
+    _add_lengths(parser)
+    _add_losses(parser)
+    _add_template(parser)
+    for column in Columns().all():
+        name = column.name.replace("_", "-")
+        parser.add_argument(f"--{name}-column", metavar="NAME", help=f"default: {column.name}")
+    parser.add_argument("--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
+        help="processes (default: one per processor, here %(default)s); the output does not depend on it")  # fmt: skip
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="FOLDER", help="Hugging Face folder with tokenizer.json")
     add("--input", type=Path, required=True, nargs="+", action="extend", metavar="FILE",
         help=".jsonl or .json (also with .gz or .zst), or .parquet; read in this order")  # fmt: skip
     add("--output", type=Path, required=True, metavar="FILE.h5", help="replaced when the run is complete, not before")
+
+
+def _add_lengths(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--max-length",
         type=_at_least(2),
@@ -68,13 +85,6 @@ def _parser() -> argparse.ArgumentParser:
              "or cut the beginning of the prompt and then, if need be, the ends of the responses")  # fmt: skip
     add("--label", choices=[which.value for which in Labelled], default=Labelled.ALL.value,
         help="which tokens of a response count: all (default), or the assistant's, other turns being context")  # fmt: skip
-    _add_losses(parser)
-    _add_template(parser)
-    for column in Columns().all():
-        add(f"--{column.name.replace('_', '-')}-column", metavar="NAME", help=f"default: {column.name}")
-    add("--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
-        help="processes (default: one per processor, here %(default)s); the output does not depend on it")  # fmt: skip
-    return parser
 
 
 def _add_losses(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +123,7 @@ def _tools(file: Path | None) -> list[dict[str, Any]] | None:
     if file is None:
         return None
     try:
-        return read_tools("tools", file.read_text())
+        return read_tools("tools", file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
     except RowLost as error:

@@ -124,5 +124,6 @@ class Counts:
         return ", ".join(f"{reason} {number:,}" for reason, number in self.dropped.most_common())
 
     def _exemplify(self, key: str, place: str, detail: str = "") -> None:
-        example = f"{place}: {detail}" if detail else place
-        self.examples.setdefault(key, example.replace("\n", "\\n"))
+        if key not in self.examples:
+            example = f"{place}: {detail}" if detail else place
+            self.examples[key] = example.replace("\n", "\\n")

@@ -4,14 +4,17 @@ import sys
 from typing import TextIO
 
 
+_SHOWN_CHARACTERS = 60
+
+
 class InputError(Exception):
     """The user's input is wrong: exit code 2, nothing written. Names place, value and what would be right."""
 
 
-def shown(value: object, limit: int = 60) -> str:
+def shown(value: object) -> str:
     """A value as a message shows it: on one line and short."""
     text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 
 def printable(text: str) -> str:
@@ -20,5 +23,8 @@ def printable(text: str) -> str:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """A message of the program, to standard output or another stream: the one way to a terminal."""
-    print(printable(text), file=stream or sys.stdout)
+    """A message of the program, to standard output or another stream: the one way to a terminal. What the stream's
+    encoding lacks is written out too."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(printable(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)

@@ -19,7 +19,9 @@ from .errors import InputError, say
 _LOCKING_VARIABLE = "HDF5_USE_FILE_LOCKING"
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
-_HOLDER_KEYS = {"host", "process", "since", "boot_id", "started", "pid_namespace", "flock"}
+_HOLDER_TYPES = {"host": str, "process": int, "since": str, "boot_id": str, "started": int, "pid_namespace": str,
+                 "flock": bool}  # fmt: skip
+_LARGEST_PROCESS = (1 << 31) - 1
 
 
 class FileLock:
@@ -205,9 +207,11 @@ def _own_holder(has_flock: bool) -> dict[str, Any]:
 def _parse_holder(text: str) -> dict[str, Any] | None:
     try:
         holder = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return holder if isinstance(holder, dict) and holder.keys() >= _HOLDER_KEYS else None
+    if not isinstance(holder, dict) or any(type(holder.get(key)) is not kind for key, kind in _HOLDER_TYPES.items()):
+        return None
+    return holder if 0 < holder["process"] <= _LARGEST_PROCESS else None
 
 
 def _name(holder: dict[str, Any]) -> str:

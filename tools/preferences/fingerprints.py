@@ -22,12 +22,11 @@ def input_fingerprint(files: list[Path], check: Callable[[], None]) -> str:
     return whole.hexdigest()
 
 
-def pair_id(tokens: np.ndarray, lengths: tuple[int, int, int], is_labelled: np.ndarray) -> tuple[int, int]:
+def pair_id(tokens: np.ndarray, lengths: tuple[int, int, int], is_labelled: np.ndarray | None) -> tuple[int, int]:
     """High and low half of the hash of the three counts, the tokens and, where some token of a response does not count,
-    which of them do: all uint32 little-endian."""
+    which of them do (None: all): all uint32 little-endian."""
     state = xxhash.xxh3_128(np.array(lengths, dtype="<u4").tobytes())
     state.update(tokens.astype("<u4", copy=False).tobytes())
-    of_responses = is_labelled[lengths[0] :]
-    if not of_responses.all():
-        state.update(of_responses.astype("<u4").tobytes())
+    if is_labelled is not None and not is_labelled[lengths[0] :].all():
+        state.update(is_labelled[lengths[0] :].astype("<u4").tobytes())
     return divmod(state.intdigest(), 1 << 64)

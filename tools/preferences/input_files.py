@@ -7,6 +7,7 @@ not depend on the number of workers, so neither does the output.
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,9 +82,23 @@ class TableChunk:
 
         unread = dict.fromkeys(self.unread)
         with pyarrow.ipc.open_stream(self.table) as reader:
-            rows = reader.read_all().to_pylist(maps_as_pydicts="strict")
-        for number, row in enumerate(rows, self.first_row):
-            yield f"{self.file}:{number}", row | unread
+            table = reader.read_all()
+        for number, row in enumerate(_decoded_rows(table), self.first_row):
+            place = f"{self.file}:{number}"
+            if isinstance(row, Exception):
+                counts.drop(DropReason.MALFORMED, place, f"values that Python can hold ({type(row).__name__}: {row})")
+            else:
+                yield place, row | unread
+
+
+def _decoded_rows(table: Any) -> list[dict[str, Any] | Exception]:
+    """Each row, or why it cannot be: a map may have a key twice, a text be no UTF-8, a time finer than Python's."""
+    try:
+        return table.to_pylist(maps_as_pydicts="strict")
+    except Exception as error:  # whatever a kind of column raises
+        if len(table) == 1:
+            return [error]
+        return [row for number in range(len(table)) for row in _decoded_rows(table.slice(number, 1))]
 
 
 def check_inputs(files: list[Path]) -> None:
@@ -102,9 +117,9 @@ def read_inputs(files: list[Path], columns: Columns) -> Iterator[Chunk]:
     """All rows of all files, in order. Throws InputError, naming the file, when one is damaged."""
     bytes_before = 0
     for file in files:
-        read = _read_table if _parts(file)[1] == ".parquet" else _read_lines
+        is_table = _parts(file)[1] == ".parquet"
         try:
-            yield from read(file, columns, bytes_before)
+            yield from _read_table(file, columns, bytes_before) if is_table else _read_lines(file, bytes_before)
         except (OSError, EOFError, zlib.error, ZstdTruncated, ArrayDamaged) as error:
             raise InputError(f"{file}: cannot be read: {error}") from None
         bytes_before += file.stat().st_size
@@ -118,8 +133,13 @@ def _parts(file: Path) -> tuple[str, str, str]:
     return file.stem, file.suffix, ""
 
 
-def _read_lines(file: Path, _columns: Columns, bytes_before: int) -> Iterator[Chunk]:
-    stem, _, packing = _parts(file)
+def _source(file: Path) -> str:
+    """The file's stem; what is no UTF-8 in it is written out."""
+    return os.fsencode(_parts(file)[0]).decode(errors="backslashreplace")
+
+
+def _read_lines(file: Path, bytes_before: int) -> Iterator[Chunk]:
+    packing = _parts(file)[2]
     with file.open("rb", buffering=CHUNK_BYTES) as raw:
         stream = _OPENERS.get(packing, lambda plain: plain)(raw)
         first_line, lines, num_bytes = 1, list[bytes](), 0
@@ -127,10 +147,10 @@ def _read_lines(file: Path, _columns: Columns, bytes_before: int) -> Iterator[Ch
             lines.append(line)
             num_bytes += len(line)
             if len(lines) == CHUNK_ROWS or num_bytes >= CHUNK_BYTES:
-                yield LineChunk(str(file), stem, first_line, lines, bytes_before + raw.tell())
+                yield LineChunk(str(file), _source(file), first_line, lines, bytes_before + raw.tell())
                 first_line, lines, num_bytes = first_line + len(lines), [], 0
         if lines:
-            yield LineChunk(str(file), stem, first_line, lines, bytes_before + raw.tell())
+            yield LineChunk(str(file), _source(file), first_line, lines, bytes_before + raw.tell())
 
 
 def _read_table(file: Path, columns: Columns, bytes_before: int) -> Iterator[Chunk]:
@@ -138,7 +158,8 @@ def _read_table(file: Path, columns: Columns, bytes_before: int) -> Iterator[Chu
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(file, buffer_size=CHUNK_BYTES) as parquet:
+        # Opened here: the library takes no name that is no UTF-8.
+        with file.open("rb") as raw, pyarrow.parquet.ParquetFile(raw, buffer_size=CHUNK_BYTES) as parquet:
             all_names = parquet.schema_arrow.names
             names = _present(file, columns, all_names)
             unread = tuple(name for name in all_names if name not in names)
@@ -146,7 +167,7 @@ def _read_table(file: Path, columns: Columns, bytes_before: int) -> Iterator[Chu
             for batch in parquet.iter_batches(CHUNK_ROWS, columns=names):
                 first_row, next_row = next_row, next_row + batch.num_rows
                 progress_bytes = bytes_before + file_bytes * (next_row - 1) // num_rows
-                yield TableChunk(str(file), file.stem, first_row, _serialized(batch), progress_bytes, unread)
+                yield TableChunk(str(file), _source(file), first_row, _serialized(batch), progress_bytes, unread)
     except pyarrow.ArrowException as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
 

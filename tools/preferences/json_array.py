@@ -11,7 +11,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ArrayDamaged(Exception):
-    """The array does not end, or something stands after it."""
+    """The array does not end, an element of it is empty, or something stands after it."""
 
 
 def begins_array(stream: BinaryIO) -> bool:
@@ -41,6 +41,7 @@ class _Cutter:
         self._depth = 0
         self._is_in_string = False
         self._num_escaped = 0  # bytes at the beginning of the next block that belong to an escape
+        self._num_elements = 0
         self._element = b""  # what earlier blocks have of the current element
         self.is_done = False
         self.rest = b""  # after the array
@@ -63,10 +64,17 @@ class _Cutter:
             else:
                 self._depth -= byte in b"]}"
                 if self._depth == (byte == b","):
-                    yield self._element + block[begin:place]
+                    yield self._checked(self._element + block[begin:place], is_last=byte == b"]")
                     self._element, begin = b"", place + 1
                 if self._depth == 0:
                     self.is_done, self.rest = True, block[begin:]
                     return
         self._num_escaped = max(0, next_place - len(block))
         self._element += block[begin:]
+
+    def _checked(self, element: bytes, is_last: bool) -> bytes:
+        """Only of an array that is empty may the one element be so. Throws ArrayDamaged."""
+        self._num_elements += 1
+        if (not element or element.isspace()) and not (is_last and self._num_elements == 1):
+            raise ArrayDamaged(f"element {self._num_elements} of a JSON array is empty")
+        return element

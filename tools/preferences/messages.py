@@ -72,6 +72,8 @@ def without_nulls(column: str, value: Any) -> Any:
     if isinstance(value, str):
         require_unicode(column, value)
     elif isinstance(value, Mapping):
+        for key in value:
+            require_unicode(column, str(key))
         return {str(key): without_nulls(column, item) for key, item in value.items() if item is not None}
     elif isinstance(value, list | tuple):
         return [without_nulls(column, item) for item in value]
@@ -101,13 +103,17 @@ def _message(column: str, value: object) -> Message:
     if isinstance(message.get("tool_calls"), str):
         message["tool_calls"] = read_tools(f"{column}: tool_calls", message["tool_calls"])
     calls = message.get("tool_calls", [])
-    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-        raise malformed(column, value, 'a message whose "tool_calls" are a list of objects')
+    if not isinstance(calls, list) or not all(map(_is_call, calls)):
+        raise malformed(column, value, 'a message whose "tool_calls" are a list of objects, and so is each "function"')
     if "content" in message:
         message["content"] = _content(column, message["content"])
     elif not message.get("tool_calls"):
         raise malformed(column, value, 'a message with a "content", which is text')
     return message
+
+
+def _is_call(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("function", value), dict)
 
 
 def _from_value(column: str, message: Message) -> Message:
@@ -121,7 +127,8 @@ def _from_value(column: str, message: Message) -> Message:
     calls = calls if isinstance(calls, list) else [calls]
     if not all(isinstance(call, dict) and "name" in call for call in calls):
         raise malformed(column, message, 'a function_call whose "value" is JSON with a "name"')
-    return {"role": "assistant", "tool_calls": [{"type": "function", "function": call} for call in calls], **rest}
+    calls = [{"type": "function", "function": without_nulls(column, call)} for call in calls]
+    return {"role": "assistant", "tool_calls": calls, **rest}
 
 
 def _content(column: str, content: object) -> str:

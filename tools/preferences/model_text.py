@@ -18,12 +18,14 @@ class ModelText:
     """Everything of a Hugging Face folder that decides which ids a text becomes. Cheap to send to another process."""
 
     folder: Path
-    tokenizer_fingerprint: str  # of the bytes of tokenizer.json
+    # Of the bytes of tokenizer.json, as the trainer compares it; tokens depend on tokenizer_config.json too.
+    tokenizer_fingerprint: str
     tokenizer_json: str  # as the folder's tokenizer class in transformers sets it up
     chat_templates: dict[str, str]  # by name; nearly always "default" alone
     special_tokens: dict[str, str]  # bos_token, eos_token, ... as a template sees them
     template_place: str  # where the default template was read
-    folder_template: str | None  # the folder's own, which a file may have been given for
+    chat_template_fingerprint: str  # of the template's text as it is stored, or of none
+    folder_template_fingerprint: str | None  # of the folder's own, which a file may have been given for
 
     @staticmethod
     def load(folder: Path, template_file: Path | None = None) -> "ModelText":
@@ -36,19 +38,24 @@ class ModelText:
             raise InputError(
                 f"{file}: missing: save the tokenizer in this form (a fast tokenizer's save_pretrained does)"
             )
-        stored = _stored_tokenizer(file)
-        loaded = _load_tokenizer(folder)
+        stored, loaded = _stored_tokenizer(file), _load_tokenizer(folder)
         tokens = {name: token for name, token in loaded.special_tokens_map.items() if isinstance(token, str)}
-        for name in ("bos_token", "eos_token"):
-            if name in tokens and stored.token_to_id(tokens[name]) is None:
-                raise InputError(f"{folder}: {name}: {shown(tokens[name])}: a token of tokenizer.json")
+        _require_known(folder, stored, tokens)
         templates = _templates(loaded.chat_template)
-        own = templates.get("default")
+        own = chosen = _stored_template(folder, templates)
         if template_file is not None:
-            templates = {"default": _read_text(template_file)}
-        fingerprint = xxhash.xxh3_128_hexdigest(file.read_bytes())
-        return ModelText(folder, fingerprint, loaded.backend_tokenizer.to_str(), templates, tokens,
-                         str(template_file or folder), own)  # fmt: skip
+            chosen = _read_bytes(template_file)
+            templates = {"default": _decoded(template_file, chosen)}
+        return ModelText(
+            folder,
+            _fingerprint(file.read_bytes()),
+            loaded.backend_tokenizer.to_str(),
+            templates,
+            tokens,
+            str(template_file or folder),
+            _fingerprint(chosen or b""),
+            None if own is None else _fingerprint(own),
+        )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -58,7 +65,7 @@ class ModelText:
         tokenizer.no_padding()
         return tokenizer
 
-    def chat_template(self, with_tools: bool = False) -> str:
+    def chat_template(self, with_tools: bool) -> str:
         """The template that transformers takes for a conversation. Throws InputError when there is none."""
         template = self.chat_templates.get("tool_use") if with_tools else None
         template = template or self.chat_templates.get("default")
@@ -93,10 +100,6 @@ class ModelText:
         """The largest id + 1: ids may have gaps."""
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
-    @property
-    def chat_template_fingerprint(self) -> str:
-        return xxhash.xxh3_128_hexdigest(self.chat_templates.get("default", "").encode())
-
     @cached_property
     def _surrounding_ids(self) -> tuple[list[int], list[int]]:
         plain = self.tokenizer.encode("a", add_special_tokens=False).ids
@@ -114,6 +117,13 @@ def _stored_tokenizer(file: Path) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing more specific
         raise InputError(f"{file}: not a tokenizer: {error}") from None
+
+
+def _require_known(folder: Path, stored: Tokenizer, special_tokens: dict[str, str]) -> None:
+    for name in ("bos_token", "eos_token"):
+        token = special_tokens.get(name)
+        if token is not None and stored.token_to_id(token) is None:
+            raise InputError(f"{folder}: {name}: {shown(token)}: a token of tokenizer.json")
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -140,10 +150,28 @@ def _templates(template: str | dict[str, str] | None) -> dict[str, str]:
     return {"default": template} if isinstance(template, str) else dict(template)
 
 
-def _read_text(file: Path) -> str:
+def _stored_template(folder: Path, templates: dict[str, str]) -> bytes | None:
+    """The folder's template as it is stored: the library reads a file's ends of lines as line feeds."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return _read_bytes(file)
+    return templates["default"].encode(errors="surrogatepass") if "default" in templates else None
+
+
+def _fingerprint(content: bytes) -> str:
+    return xxhash.xxh3_128_hexdigest(content)
+
+
+def _read_bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes().decode()
+        return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}: a file with a chat template") from None
+
+
+def _decoded(file: Path, content: bytes) -> str:
+    """Text with ends of lines as the library reads those of the folder's template."""
+    try:
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8: {error}") from None

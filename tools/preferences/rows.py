@@ -54,9 +54,9 @@ class RowReader:
             raise RowLost(DropReason.MALFORMED, f"{shown(row)}: values nested less deeply") from None
 
     def _read(self, row: Mapping[str, Any], default_source: str) -> PreferenceRow:
-        columns, names = self._columns, self._names
+        columns = self._columns
         if is_ranked(row, columns):
-            row, names = _ranked(row, columns), {*names, CONTEXT, COMPLETIONS}
+            row = _ranked(row, columns)
         fields = _Fields(row)
         return PreferenceRow(
             prompt=fields.text(columns.prompt),
@@ -67,7 +67,7 @@ class RowReader:
             source=fields.name(columns.source, default_source),
             tools=fields.optional(columns.tools, read_tools),
             template_kwargs=fields.optional(columns.chat_template_kwargs, read_template_arguments) or {},
-            unread=tuple(name for name in row if name not in names),
+            unread=tuple(name for name in row if name not in self._names),
         )
 
 
@@ -87,7 +87,8 @@ def read_template_arguments(column: str, value: object) -> dict[str, Any]:
 
 
 def _ranked(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """The better of two completions is chosen: the one with the lower rank."""
+    """The better of two completions is chosen: the one with the lower rank. The context is the prompt of a row that has
+    no other."""
     completions = row[COMPLETIONS]
     expected = 'two completions {"rank": ..., "completion": ...} of different rank'
     is_list = isinstance(completions, list) and all(isinstance(item, Mapping) for item in completions)
@@ -97,9 +98,9 @@ def _ranked(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     if not all(isinstance(rank, int) for rank in ranks) or ranks[0] == ranks[1]:
         raise malformed(COMPLETIONS, completions, expected)
     better, worse = sorted(completions, key=lambda item: item["rank"])
-    rest = {name: value for name, value in row.items() if name not in (CONTEXT, COMPLETIONS)}
-    if CONTEXT in row:
-        rest.setdefault(columns.prompt.name, row[CONTEXT])
+    rest = {name: value for name, value in row.items() if name != COMPLETIONS}
+    if CONTEXT in rest and columns.prompt.name not in rest:
+        rest[columns.prompt.name] = rest.pop(CONTEXT)
     return rest | {columns.chosen.name: better.get("completion"), columns.rejected.name: worse.get("completion")}
 
 

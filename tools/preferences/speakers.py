@@ -74,12 +74,20 @@ def text_border(chosen: str, rejected: str) -> tuple[int, Mark | None]:
     return end, None
 
 
-def assistant_spans(response: str, starts_with_assistant: bool = True) -> list[tuple[int, int]]:
+def is_conversation(prompt: str) -> bool:
+    """Whether the turns of a text with this prompt bear marks: it begins with one, or ends with the assistant's."""
+    marks = marks_of(prompt.rstrip())
+    ends_with_assistant = bool(marks) and marks[-1].is_assistant and not prompt[marks[-1].end :].strip()
+    return ends_with_assistant or first_mark(prompt) is not None
+
+
+def assistant_spans(prompt: str, response: str) -> list[tuple[int, int]]:
     """[begin, end) of the assistant's words in a response: all up to the lines of another speaker, and what follows
-    each mark of the assistant's own."""
-    spans, begin = [], 0 if starts_with_assistant else None
+    each mark of the assistant's own. Where the prompt bears no marks, only a user's line is another speaker's: an answer
+    may have headings such as "Input:"."""
+    spans, begin, has_marks = [], 0, is_conversation(prompt)
     for mark in marks_of(response):
-        if begin is not None and not mark.is_assistant:
+        if begin is not None and not mark.is_assistant and (has_marks or mark.is_user):
             spans.append((begin, begin + len(response[begin : mark.begin].rstrip("\n"))))
             begin = None
         elif begin is None and mark.is_assistant:
@@ -87,8 +95,8 @@ def assistant_spans(response: str, starts_with_assistant: bool = True) -> list[t
     return spans if begin is None else [*spans, (begin, len(response))]
 
 
-def common_length(first: str | list, second: str | list) -> int:
-    """How long the common beginning is, when each is to keep at least its last item. Bisected: texts can be long."""
+def common_length(first: str, second: str) -> int:
+    """How long the common beginning is, when each is to keep at least its last character. Bisected: texts can be long."""
     low, high = 0, max(0, min(len(first), len(second)) - 1)
     while low < high:
         middle = (low + high + 1) // 2

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -19,7 +20,16 @@ from .preference_file import PreferenceWriter, Provenance
 from .staged_file import StagedFile
 from .worker_pool import WorkerPool
 
-_WARNED_SHARE = 0.01  # of rows lost
+_WARNED_SHARE = 0.01  # of rows
+# Of pairs that were kept: from which share of the rows on, and what is said of so many.
+_WARNED_NOTES = {
+    Noted.LOST_TEXT: (0.0, "the chat template does not write all of the responses of {}"),
+    Noted.BORDER: (_WARNED_SHARE, "the prompts of {} have other tokens when they stand alone, as a model gets them"),
+    Noted.REPEATED_PROMPT: (
+        _WARNED_SHARE,
+        "both responses of {} begin with the prompt's text, which stands there twice",
+    ),
+}
 _ROWS_BEFORE_GIVING_UP = 1000  # all of them lost
 
 
@@ -66,8 +76,9 @@ def _append_all(options: TokenizeOptions, model: ModelText, writer: PreferenceWr
 
 
 def _require_hope(options: TokenizeOptions, counts: Counts) -> None:
-    """Throws InputError at the first thing that --strict does not let pass, or when row after row is lost."""
-    if counts.num_written == 0 and counts.num_read >= _ROWS_BEFORE_GIVING_UP:
+    """Throws InputError at the first thing that --strict does not let pass, or when row after row is lost although
+    --max-dropped does not let all of them be."""
+    if counts.num_written == 0 and counts.num_read >= _ROWS_BEFORE_GIVING_UP and options.max_dropped < 1:
         raise InputError(
             f"{_names(options)}: none of the first {counts.num_read:,} rows can be used:\n{counts.table()}"
         )
@@ -125,13 +136,16 @@ def _report(options: TokenizeOptions, counts: Counts, num_tokens: int, model: Mo
         )
     if not model.back_ids:
         lines.append("note: the tokenizer names no eos_token, so responses given as plain text end without one")
-    if options.encoding.template.file is not None and model.folder_template != model.chat_templates["default"]:
-        has_own = (
-            "another chat template, with which this file is refused" if model.folder_template else "no chat template"
-        )
-        copy = f"copy {options.encoding.template.file} to {model.folder / 'chat_template.jinja'}"
-        lines.append(f"note: {model.folder} has {has_own}: {copy}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_template_note(options.encoding.template.file, model)])
+
+
+def _template_note(file: Path | None, model: ModelText) -> list[str]:
+    """What to do where the model folder does not have the template that was given."""
+    if file is None or model.chat_template_fingerprint == model.folder_template_fingerprint:
+        return []
+    has_none = model.folder_template_fingerprint is None
+    own = "no chat template" if has_none else "another chat template, with which this file is refused"
+    return [f"note: {model.folder} has {own}: copy {file} to {model.folder / 'chat_template.jinja'}"]
 
 
 def _warnings(counts: Counts) -> list[str]:
@@ -140,12 +154,10 @@ def _warnings(counts: Counts) -> list[str]:
         (worst, _), *_ = counts.dropped.most_common()
         example = counts.examples[worst]
         warnings.append(f"warning: {_lost(counts)}: {counts.reasons()}; {worst} first at {example}")
-    lost = counts.noted[Noted.LOST_TEXT]
-    if lost:
-        warnings.append(
-            f"warning: the chat template does not write all of the responses of {lost:,} pairs; first at "
-            f"{counts.examples[Noted.LOST_TEXT]}"
-        )
+    for what, (share, text) in _WARNED_NOTES.items():
+        number = counts.noted[what]
+        if number > share * counts.num_read:
+            warnings.append(f"warning: {text.format(f'{number:,} pairs')}; first at {counts.examples[what]}")
     return warnings
 
 
