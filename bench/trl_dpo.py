@@ -62,10 +62,16 @@ def read_pairs(path: Path, num_pairs: int) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def make_settings(output: Path, **others) -> DPOConfig:
+def load_model(folder: Path, on_gpu: bool) -> AutoModelForCausalLM:
+    """float32 on a CPU; on a GPU bfloat16, which is TRL's fastest there."""
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+
+
+def make_settings(output: Path, on_gpu: bool = False, **others) -> DPOConfig:
     """What makes TRL slower without changing the result is off: gradient checkpointing, checkpoints, progress bar."""
     return DPOConfig(
-        output_dir=str(output.with_suffix(".run")), use_cpu=True, bf16=False, seed=0, max_length=None,
+        output_dir=str(output.with_suffix(".run")), use_cpu=not on_gpu, bf16=on_gpu, seed=0, max_length=None,
         precompute_ref_log_probs=True, gradient_checkpointing=False, dataloader_pin_memory=False, save_strategy="no",
         report_to=[], disable_tqdm=True, **others,
     )  # fmt: skip
@@ -73,7 +79,7 @@ def make_settings(output: Path, **others) -> DPOConfig:
 
 def training_settings(options: argparse.Namespace, num_processes: int) -> DPOConfig:
     return make_settings(
-        options.output, per_device_train_batch_size=options.pairs_per_pass,
+        options.output, options.gpu, per_device_train_batch_size=options.pairs_per_pass,
         gradient_accumulation_steps=options.batch_size // (options.pairs_per_pass * num_processes),
         max_steps=options.num_steps, precompute_ref_batch_size=4, logging_strategy="steps", logging_steps=1,
         learning_rate=options.learning_rate, lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0,
@@ -90,6 +96,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, required=True, help="pairs a step")
     parser.add_argument("--pairs-per-pass", type=int, required=True, help="pairs in one padded pass")
     parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--gpu", action="store_true", help="on a GPU, in bfloat16")
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
     options = parser.parse_args()
 
@@ -97,7 +104,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     recorder = Recorder()
     trainer = TokenizedDPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32),
+        model=load_model(options.model, options.gpu),
         args=training_settings(options, num_processes),
         train_dataset=read_pairs(options.preferences, options.num_steps * options.batch_size),
         processing_class=AutoTokenizer.from_pretrained(options.model),

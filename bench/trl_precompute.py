@@ -14,9 +14,9 @@ from pathlib import Path
 import h5py
 import torch
 from datasets import Dataset, load_from_disk
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 from trl import DPOConfig
-from trl_dpo import TokenizedDPOTrainer, make_settings, read_pairs
+from trl_dpo import TokenizedDPOTrainer, load_model, make_settings, read_pairs
 
 
 class TimedDPOTrainer(TokenizedDPOTrainer):
@@ -47,12 +47,13 @@ def main() -> None:
     parser.add_argument("--preferences", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSON: seconds and the log-probs of each pair")
     parser.add_argument("--pairs-per-pass", type=int, required=True, help="pairs in one padded pass")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU, in bfloat16")
     options = parser.parse_args()
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    args = make_settings(options.output, precompute_ref_batch_size=options.pairs_per_pass)
+    args = make_settings(options.output, options.gpu, precompute_ref_batch_size=options.pairs_per_pass)
     trainer = TimedDPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32),
+        model=load_model(options.model, options.gpu),
         args=args,
         train_dataset=stored_pairs(options, args),
         processing_class=AutoTokenizer.from_pretrained(options.model),

@@ -19,7 +19,7 @@ from .errors import InputError, shown
 from .json_array import ArrayDamaged, array_elements, begins_array
 from .options import Column, Columns
 from .rows import COMPLETIONS, CONTEXT, is_ranked
-from .zstd_stream import ZstdReader, ZstdTruncated
+from .zstd_stream import ZstdReader, ZstdUnreadable
 
 CHUNK_ROWS = 256
 CHUNK_BYTES = 1 << 20
@@ -120,7 +120,7 @@ def read_inputs(files: list[Path], columns: Columns) -> Iterator[Chunk]:
         is_table = _parts(file)[1] == ".parquet"
         try:
             yield from _read_table(file, columns, bytes_before) if is_table else _read_lines(file, bytes_before)
-        except (OSError, EOFError, zlib.error, ZstdTruncated, ArrayDamaged) as error:
+        except (OSError, EOFError, zlib.error, ZstdUnreadable, ArrayDamaged) as error:
             raise InputError(f"{file}: cannot be read: {error}") from None
         bytes_before += file.stat().st_size
 

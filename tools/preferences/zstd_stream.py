@@ -3,19 +3,23 @@
 import io
 from typing import BinaryIO
 
-import zstandard
-
 _READ_BYTES = 1 << 17
 
 
-class ZstdTruncated(Exception):
-    """The file ends inside a frame, or is not Zstandard at all."""
+class ZstdUnreadable(Exception):
+    """The file ends inside a frame, is not Zstandard at all, or the library is not there."""
 
 
 class ZstdReader(io.RawIOBase):
     """Decompresses all frames of a file, one after the other. The file stays the caller's."""
 
     def __init__(self, raw: BinaryIO):
+        # Few files need it, and not every machine has it.
+        try:
+            import zstandard
+        except ImportError:
+            raise ZstdUnreadable("reading it needs the Python package zstandard, which is not installed") from None
+        self._library = zstandard
         self._raw = raw
         self._context = zstandard.ZstdDecompressor()
         self._frame = self._context.decompressobj()
@@ -40,12 +44,12 @@ class ZstdReader(io.RawIOBase):
         block = self._rest or self._raw.read(_READ_BYTES)
         if not block:
             if self._frame_has_begun:
-                raise ZstdTruncated("the file ends inside a Zstandard frame")
+                raise ZstdUnreadable("the file ends inside a Zstandard frame")
             return False
         try:
             self._ready = memoryview(self._frame.decompress(block))
-        except zstandard.ZstdError as error:
-            raise ZstdTruncated(str(error)) from None
+        except self._library.ZstdError as error:
+            raise ZstdUnreadable(str(error)) from None
         self._frame_has_begun = not self._frame.eof
         self._rest = self._frame.unused_data if self._frame.eof else b""
         if self._frame.eof:
