@@ -106,21 +106,31 @@ if(libtorch_kind STREQUAL CUDA)
     unset(found)
   endforeach()
   # The run time that libtorch loads itself: a second one would be another library's state.
-  file(GLOB cudart ${libtorch}/../nvidia/cu*/lib/libcudart.so.* ${libtorch}/../nvidia/cuda_runtime/lib/libcudart.so.*
+  file(GLOB run_times ${libtorch}/../nvidia/cu*/lib/libcudart.so.* ${libtorch}/../nvidia/cuda_runtime/lib/libcudart.so.*
     ${libtorch}/lib/libcudart*.so*)
-  if(NOT cudart)
-    find_library(cudart cudart PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES lib64 lib NO_CACHE REQUIRED)
+  if(NOT run_times)
+    find_library(run_times cudart HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64 lib NO_CACHE)
   endif()
-  list(GET cudart 0 cudart)
-  target_link_libraries(collimate_cuda INTERFACE ${cudart})
+  list(APPEND run_times NOTFOUND)
+  list(GET run_times 0 run_time)
+  # Our kernels are compiled by the nvcc that lies beside the headers, or by a toolkit's.
+  find_program(nvcc nvcc HINTS ${packages} ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin NO_CACHE)
+  foreach(needed run_time nvcc)
+    if(NOT ${needed})
+      string(REPLACE run_time libcudart.so name ${needed})
+      message(FATAL_ERROR "COLLIMATE_LIBTORCH: ${libtorch} is a CUDA build, but ${name} was found neither beside it nor in a "
+        "CUDA toolkit. Install the toolkit or the Python packages nvidia-cuda-runtime, nvidia-cuda-nvcc and nvidia-nvvm of "
+        "its CUDA version, or set CUDA_HOME.")
+    endif()
+  endforeach()
+  set(COLLIMATE_NVCC ${nvcc})
+  target_link_libraries(collimate_cuda INTERFACE ${run_time})
 endif()
 
-# Kernels of our own are compiled by the nvcc that lies beside libtorch's CUDA headers, or by an installed toolkit's. They
-# include no header of libtorch.
+# Objects of CUDA sources, which include no header of libtorch.
 set(COLLIMATE_CUDA_ARCHITECTURES 80 90 100 CACHE STRING "Compute capabilities that kernels are compiled for; the last one as PTX, too")
 function(collimate_cuda_objects result)
   file(GLOB packages ${libtorch}/../nvidia/cu*)
-  find_program(COLLIMATE_NVCC nvcc HINTS ${packages} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin REQUIRED)
   find_path(cccl nv/target HINTS ${packages} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include/cccl include
     NO_CACHE REQUIRED)
   set(flags -std=c++20 -O3 -I${cccl} -Xcompiler=-fPIC,-fvisibility=hidden)

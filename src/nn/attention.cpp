@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "borrowed.hpp"
@@ -48,6 +49,13 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 AttentionStream attention_stream(std::span<const Segment> segments, std::int64_t num_rows, at::Device device) {
   return detail::kernels_for(device).make_attention(
       {.segments = {segments.begin(), segments.end()}, .num_rows = num_rows}, device);
+}
+
+std::string slow_attention_reason(at::Device device, at::ScalarType dtype, std::int64_t head_dim) {
+  if (!device.is_cuda() || detail::flash_takes(dtype, head_dim)) return "";
+  return fmt::format(
+      "FlashAttention takes bfloat16 and heads of up to 256 numbers, a multiple of 8; this is {} with {}",
+      c10::toString(dtype), head_dim);
 }
 
 AttentionOutput attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionStream& stream,

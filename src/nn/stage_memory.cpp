@@ -150,7 +150,13 @@ class StageMemory::Play {
     // On a GPU products add to it.
     const std::int64_t product = is_narrow ? own : (has_chunks ? gradient : 0);
     const std::int64_t sums = gradient + (bytes_.is_gpu ? 0 : product);
-    tape_.use(MemoryKind::kHead, chunk() + 2 * chunk_elements * bytes_.wide + sums);
+    // While a narrow gradient of logits is rounded there are the logits and both gradients; then the rounded one alone.
+    const bool is_rounded = is_narrow && !bytes_.is_gpu;
+    const std::int64_t narrow_logits = is_rounded ? chunk_rows() * vocabulary_ * bytes_.element : 0;
+    const std::int64_t wide_logits = is_rounded ? chunk_rows() * vocabulary_ * bytes_.wide : 0;
+    const std::int64_t rounding = chunk() + narrow_logits + (has_chunks ? gradient : 0);
+    const std::int64_t adding = chunk() - wide_logits + 2 * chunk_elements * bytes_.wide + sums;
+    tape_.use(MemoryKind::kHead, std::max(rounding, adding));
     hold_head(gradient);
     // A wide gradient stays where it is and is one of activations now.
     if (is_narrow) hold(bytes_.whole);

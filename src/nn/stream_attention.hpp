@@ -25,6 +25,13 @@ struct StreamRows {
   std::int64_t num_rows = 0;  ///< those in no segment included
 };
 
+/// What FlashAttention's kernels take.
+constexpr bool flash_takes(at::ScalarType dtype, std::int64_t head_dim) {
+  constexpr std::int64_t kMostHeadDim = 256;
+  constexpr std::int64_t kHeadDimStep = 8;
+  return dtype == at::kBFloat16 && head_dim <= kMostHeadDim && head_dim % kHeadDimStep == 0;
+}
+
 /// One stream on one device. *Local.*
 class StreamAttention {
  public:

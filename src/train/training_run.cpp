@@ -14,6 +14,7 @@
 #include "collimate/engine/reference_job.hpp"
 #include "collimate/engine/trace_file.hpp"
 #include "collimate/job/run_config.hpp"
+#include "collimate/nn/attention.hpp"
 #include "run_record.hpp"
 
 namespace collimate {
@@ -72,11 +73,18 @@ void TrainingRun::log_memory() const {
   log_.info("memory: at most {}", std::ranges::max_element(all)->substr(21));
 }
 
+void TrainingRun::tell_slow_attention() const {
+  const std::string reason =
+      slow_attention_reason(mesh_.device(), scalar_type(config_.model.dtype), model_->spec().head_dim);
+  if (!reason.empty()) log_.info("attention goes block by block, which is slow on a GPU: {}", reason);
+}
+
 void TrainingRun::open_inputs() {
   Communicator& world = mesh_.world();
   note_work(world.activity(), "opening the model");
   model_ = make_agreed(world, [&] { return open_divided_model(config_.model, config_.parallel); });
   tell_remarks(*model_, log_);
+  tell_slow_attention();
   data_ = open_scanned_data(config_, *model_, world);
   run_agreed(world, [&] { static_cast<void>(BestMetric(config_.train.metric_for_best_model, objective_.metrics())); });
   planned_memory_ = require_training_fits(config_, model_->spec(), data_->train, mesh_);

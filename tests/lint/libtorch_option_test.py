@@ -1,5 +1,6 @@
 """Another libtorch by one option: COLLIMATE_LIBTORCH, with a clear error for what is none."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from source_tree import ROOT
 WHEEL = (ROOT / ".venv/libtorch").resolve()
 
 
-def configure(build: Path, libtorch: Path) -> subprocess.CompletedProcess[str]:
+def configure(build: Path, libtorch: Path, *more: str) -> subprocess.CompletedProcess[str]:
     # -G Ninja as in the presets; no tests, since only the libraries are looked for.
-    options = ["-G", "Ninja", f"-DCOLLIMATE_LIBTORCH={libtorch}", "-DCOLLIMATE_BUILD_TESTS=OFF"]
+    options = ["-G", "Ninja", f"-DCOLLIMATE_LIBTORCH={libtorch}", "-DCOLLIMATE_BUILD_TESTS=OFF", *more]
     return subprocess.run(["cmake", "-S", ROOT, "-B", build, *options], text=True, capture_output=True)
 
 
@@ -44,10 +45,12 @@ def cuda_copy(copy: Path) -> Path:
     for library in ("libtorch_cuda.so", "libc10_cuda.so"):
         (copy / "lib" / library).symlink_to(WHEEL / "lib/libc10.so")
     cuda = ("cuda_runtime_api.h", "crt/host_defines.h", "nv/target", "cusparse.h")
-    for header in [f"cu13/include/{name}" for name in cuda] + ["nccl/include/nccl.h"]:
-        file = copy.parent / "nvidia" / header
+    for name in [f"cu13/include/{name}" for name in cuda] + [
+        "nccl/include/nccl.h", "cu13/lib/libcudart.so.13", "cu13/bin/nvcc",
+    ]:  # fmt: skip
+        file = copy.parent / "nvidia" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        file.touch(mode=0o755)
     return copy
 
 
@@ -57,12 +60,22 @@ def test_a_cuda_build_has_the_nccl_backend(tmp_path: Path, cuda_copy: Path):
     assert f"(CUDA): {cuda_copy}" in done.stdout
     rules = (tmp_path / "build/build.ninja").read_text()
     assert "nccl/nccl.cpp" in rules and "nccl/no_nccl.cpp" not in rules
+    assert "cuda/kernels.cpp" in rules and "cuda/no_cuda.cpp" not in rules
+    assert f"{cuda_copy.parent}/nvidia/cu13/bin/nvcc" in rules.replace("/libtorch/..", "")
 
 
 def test_a_cuda_build_without_headers_of_nccl_is_refused(tmp_path: Path, cuda_copy: Path):
     (cuda_copy.parent / "nvidia/nccl/include/nccl.h").unlink()
     done = configure(tmp_path / "build", cuda_copy)
     assert f"COLLIMATE_LIBTORCH: {cuda_copy} is a CUDA build, but nccl.h was found neither" in error_of(done)
+
+
+def test_a_cuda_build_without_its_compiler_is_refused(tmp_path: Path, cuda_copy: Path):
+    (cuda_copy.parent / "nvidia/cu13/bin/nvcc").unlink()
+    # Nor is one of the machine's own looked at.
+    elsewhere = {"/usr/local/cuda/bin", *(folder for folder in os.environ["PATH"].split(":") if Path(folder, "nvcc").exists())}
+    done = configure(tmp_path / "build", cuda_copy, f"-DCMAKE_IGNORE_PATH={';'.join(elsewhere)}")
+    assert f"COLLIMATE_LIBTORCH: {cuda_copy} is a CUDA build, but nvcc was found neither" in error_of(done)
 
 
 def test_a_folder_that_is_no_libtorch_is_refused_by_name(tmp_path: Path):

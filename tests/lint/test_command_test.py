@@ -1,6 +1,7 @@
 """launch/test itself, with stand-ins for what it calls."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,3 +49,9 @@ def test_a_build_that_fails_is_the_end(run_tests):
     code, said, calls = run_tests("cmake --build --preset release")
     assert code != 0 and "all passed" not in said
     assert not [call for call in calls if call.startswith("ctest")]
+
+
+def test_every_test_file_is_registered():
+    registered = set(re.findall(r"\w+", " ".join(file.read_text() for file in ROOT.glob("tests/**/CMakeLists.txt"))))
+    files = [*ROOT.glob("tests/**/*_test.py"), *ROOT.glob("tests/**/*_test.cpp")]
+    assert [str(file) for file in files if file.stem not in registered] == []

@@ -69,7 +69,7 @@ def test_versions_are_those_of_the_build_outside(sections):
     header = dict(line.split(": ", 1) for line in sections[""].splitlines() if line)
     assert header["Bootstrap"] == "docker"
     cuda = re.fullmatch(r"docker\.io/nvidia/cuda:(\d+\.\d+)\.\d+-base-ubuntu24\.04", header["From"]).group(1)
-    headers = words_of(r"^readonly more_headers=\((.*?)\)", (REPOSITORY / "launch/check-gpu-build").read_text())
+    headers = words_of(r"^readonly cuda_packages=\((.*?)\)", (REPOSITORY / "launch/check-gpu-build").read_text())
     assert headers and all(package.endswith(f'=={cuda}.*"') for package in headers)
     assert set(re.findall(r'"nvidia-[^"]*"', sections["post"])) == headers
     (version,) = re.findall(r"^project\(collimate VERSION (\S+)", (REPOSITORY / "CMakeLists.txt").read_text(), re.MULTILINE)

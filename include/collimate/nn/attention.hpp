@@ -5,9 +5,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include "collimate/data/segment.hpp"
 
@@ -22,6 +24,10 @@ using AttentionStream = std::shared_ptr<const detail::StreamAttention>;
 
 /// *Local.* A stream of `num_rows` rows; those in no segment are padding.
 AttentionStream attention_stream(std::span<const Segment> segments, std::int64_t num_rows, at::Device device);
+
+/// Why attention on a GPU goes block by block, which is slow: FlashAttention does not take this dtype or these heads.
+/// Empty where it does, and for other devices. *Local.*
+std::string slow_attention_reason(at::Device device, at::ScalarType dtype, std::int64_t head_dim);
 
 struct AttentionOutput {
   at::Tensor out;  ///< [num_tokens, num_heads, head_dim], the dtype of q, contiguous.

@@ -52,9 +52,8 @@ class Stage {
 
   /// *Collective* over the tensor axis. This rank's rows [residual rows, hidden_size] of the stream behind the stage's
   /// layers; behind the last stage, after the final norm. `input` is the output of the stage before, undefined for the
-  /// first. With autograd history if the stage is trainable; with Recompute::kFull the microbatch
-  /// must outlive the backward pass, which runs the layers again. Throws InvariantError if a token is outside the
-  /// vocabulary.
+  /// first. With autograd history if the stage is trainable. Throws InvariantError if a token is
+  /// outside the vocabulary.
   [[nodiscard]] at::Tensor forward(const MicroBatch& microbatch, const at::Tensor& input = {}) const;
 
  private:

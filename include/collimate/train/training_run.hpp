@@ -40,6 +40,7 @@ class TrainingRun {
  private:
   TrainingRun(RunConfig config, JobStop& stop, ProcessMesh& mesh, const Log& log);
 
+  void tell_slow_attention() const;
   void open_inputs();
   void open_scored_reference(const std::string& config_file);
   [[nodiscard]] bool policy_can_score(bool is_resumed) const;

@@ -19,13 +19,7 @@ namespace collimate::detail::cuda {
 
 namespace {
 
-constexpr std::int64_t kMostHeadDim = 256;
-constexpr std::int64_t kHeadDimStep = 8;
-
-bool flash_takes(const at::Tensor& q) {
-  const bool is_narrow = q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf;
-  return is_narrow && q.size(2) <= kMostHeadDim && q.size(2) % kHeadDimStep == 0 && q.size(0) > 0;
-}
+bool takes(const at::Tensor& q) { return q.size(0) > 0 && flash_takes(q.scalar_type(), q.size(2)); }
 
 double scale_of(const at::Tensor& q) { return 1.0 / std::sqrt(static_cast<double>(q.size(2))); }
 
@@ -50,7 +44,7 @@ class FlashAttention final : public StreamAttention {
   }
 
   [[nodiscard]] AttentionOutput attend(const Qkv& input, std::optional<std::int64_t> window) const override {
-    if (!flash_takes(input.q)) return by_blocks_->attend(input, window);
+    if (!takes(input.q)) return by_blocks_->attend(input, window);
     check(input.q.size(0) == num_rows_, "attention is given the stream that it was planned for");
     auto [out, log_sum_exp, rng_state, unused, mask] = at::_flash_attention_forward(
         input.q, keys(input.k), keys(input.v), row_ends_, key_ends_, plan_.most_rows, plan_.most_keys, 0.0,
@@ -63,7 +57,7 @@ class FlashAttention final : public StreamAttention {
 
   [[nodiscard]] Qkv attend_backward(const Qkv& input, const AttentionOutput& output, const at::Tensor& grad_out,
                                     std::optional<std::int64_t> window) const override {
-    if (!flash_takes(input.q)) return by_blocks_->attend_backward(input, output, grad_out, window);
+    if (!takes(input.q)) return by_blocks_->attend_backward(input, output, grad_out, window);
     const auto [q, k, v] = at::_flash_attention_backward(
         grad_out, input.q, keys(input.k), keys(input.v), output.out, output.log_sum_exp.t().contiguous(), row_ends_,
         key_ends_, plan_.most_rows, plan_.most_keys, 0.0, /*is_causal=*/true, no_dropout_[0], no_dropout_[1],

@@ -112,6 +112,7 @@ const std::map<std::string, std::string> kOtherValues = {
     {"runtime.check_level", "full"},
     {"runtime.trace", "traces"},
     {"runtime.memory_bytes", "80000000000"},
+    {"runtime.peak_flops", "1.0e+15"},
     {"output.directory", "out/other"},
 };
 
@@ -171,14 +172,14 @@ TEST(RunConfigTest, every_field_has_the_role_that_resuming_depends_on) {
                           "parallel.sequence_parallel", "parallel.schedule", "parallel.virtual_stages",
                           "parallel.layers_per_stage", "parallel.zero_stage", "batch.eval_batch_size",
                           "batch.microbatch_tokens", "batch.prefix_sharing", "runtime.device", "runtime.backend"));
-  EXPECT_THAT(
-      keys[Role::kOperational],
-      ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
-                  "reference.placement", "reference.block_pairs", "reference.microbatch_tokens", "reference.per_token",
-                  "data.train.0.path", "data.eval.0.path", "train.deterministic", "checkpoint.save_steps",
-                  "checkpoint.save_total_limit", "checkpoint.keep_every", "checkpoint.asynchronous",
-                  "checkpoint.buffer_bytes", "runtime.interface", "runtime.watchdog_seconds", "runtime.grace_seconds",
-                  "runtime.check_level", "runtime.trace", "runtime.memory_bytes", "output.directory"));
+  EXPECT_THAT(keys[Role::kOperational],
+              ElementsAre("model.path", "model.config", "reference.path", "reference.store", "reference.score",
+                          "reference.placement", "reference.block_pairs", "reference.microbatch_tokens",
+                          "reference.per_token", "data.train.0.path", "data.eval.0.path", "train.deterministic",
+                          "checkpoint.save_steps", "checkpoint.save_total_limit", "checkpoint.keep_every",
+                          "checkpoint.asynchronous", "checkpoint.buffer_bytes", "runtime.interface",
+                          "runtime.watchdog_seconds", "runtime.grace_seconds", "runtime.check_level", "runtime.trace",
+                          "runtime.memory_bytes", "runtime.peak_flops", "output.directory"));
 }
 
 TEST(RunConfigTest, the_canonical_text_reads_back_as_the_same) {

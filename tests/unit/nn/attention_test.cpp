@@ -115,6 +115,14 @@ TEST(AttentionTest, rows_in_no_segment_and_empty_streams_give_zeros) {
   EXPECT_EQ(test::attend({none, none, none}, {}, 5).out.sizes(), at::IntArrayRef({0, 4, 8}));
 }
 
+TEST(AttentionTest, says_where_a_gpu_has_no_kernel_for_it) {
+  EXPECT_EQ(slow_attention_reason(at::kCPU, at::kFloat, 64), "");
+  EXPECT_EQ(slow_attention_reason(at::kCUDA, at::kBFloat16, 128), "");
+  EXPECT_NE(slow_attention_reason(at::kCUDA, at::kFloat, 64), "");
+  EXPECT_NE(slow_attention_reason(at::kCUDA, at::kBFloat16, 260), "");
+  EXPECT_NE(slow_attention_reason(at::kCUDA, at::kBFloat16, 100), "");
+}
+
 TEST(AttentionTest, refuses_heads_that_do_not_fit) {
   const at::Tensor q = at::zeros({5, 4, 8});
   const at::Tensor k = at::zeros({5, 3, 8});

@@ -22,6 +22,7 @@ struct Case {
   ParallelConfig parallel;
   Recompute recompute = Recompute::kNone;
   std::int64_t element_bytes = 4;
+  DeviceType device = DeviceType::kCpu;
 };
 
 PipelineLayout layout_of(const Case& some) {
@@ -41,7 +42,8 @@ MemoryUse with_inputs(const Case& some, Coordinate place, const Formula& formula
                               .shape = mesh_shape(some.parallel, default_num_ranks(some.parallel)),
                               .place = place,
                               .recompute = some.recompute,
-                              .element_bytes = some.element_bytes});
+                              .element_bytes = some.element_bytes,
+                              .device = some.device});
 }
 
 MemoryUse memory_of(const Case& some, Coordinate place = {}, const std::vector<StreamSize>& streams = kStreams) {
@@ -55,9 +57,14 @@ MemoryUse forward_memory_of(const Case& some, Coordinate place) {
 // step_memory itself throws where what is held and what is let go of do not add up.
 void expect_balance(Case some) {
   for (const Recompute recompute : {Recompute::kNone, Recompute::kSelective, Recompute::kFull}) {
-    for (const std::int64_t element_bytes : {2, 4, 8}) {
+    for (const auto& [element_bytes, device] : {std::pair{2, DeviceType::kCpu},
+                                                {4, DeviceType::kCpu},
+                                                {8, DeviceType::kCpu},
+                                                {2, DeviceType::kCuda},
+                                                {4, DeviceType::kCuda}}) {
       some.recompute = recompute;
       some.element_bytes = element_bytes;
+      some.device = device;
       for (int pp_rank = 0; pp_rank < some.parallel.pipeline; ++pp_rank) {
         const MemoryUse use = memory_of(some, {.pp_rank = pp_rank});
         for (const std::int64_t bytes : use.bytes) EXPECT_GE(bytes, 0);
@@ -112,6 +119,20 @@ TEST(RankMemoryTest, a_layer_keeps_the_elements_of_the_formulas) {
   EXPECT_EQ(kept_of_a_layer(Recompute::kNone), 4 * 24 + 2 * 24 + 2 * 12 + 3 * 40 + kStatistics);
   EXPECT_EQ(kept_of_a_layer(Recompute::kSelective), 2 * 24 + 2 * 24 + 2 * 12 + 2 * 40 + kStatistics);
   EXPECT_EQ(kept_of_a_layer(Recompute::kFull), 2 * 24);
+}
+
+TEST(RankMemoryTest, a_gpu_has_more_rows_of_logits_at_a_time_in_one_dtype) {
+  Case some{.element_bytes = 2};
+  some.spec.vocab_size = 1 << 20;
+  const auto head = [&](DeviceType device) {
+    some.device = device;
+    return forward_memory_of(some, {})[MemoryKind::kHead];
+  };
+  // All 20 labelled rows, 2 bytes a logit; on a CPU 4 rows at a time, 6 bytes. Hidden states of a chunk; indices, sums
+  // and statistics of all rows.
+  const std::int64_t of_rows = 20 * (3 * 8 + 4 + 8 + 3 * 8);
+  EXPECT_EQ(head(DeviceType::kCuda), 20 * ((std::int64_t{2} << 20) + 24 * 2) + of_rows);
+  EXPECT_EQ(head(DeviceType::kCpu), 4 * ((std::int64_t{6} << 20) + 24 * 2) + of_rows);
 }
 
 TEST(RankMemoryTest, the_data_axis_divides_the_optimizer_and_at_stage_2_gradients) {
