@@ -55,7 +55,11 @@ def write_pairs(path: Path, model: Path, num_pairs: int) -> None:
     text = path.with_suffix(".jsonl")
     with text.open("w") as file:
         for _ in range(num_pairs):
-            row = {"prompt": words(PROMPT_TOKENS) + " ", "chosen": words(RESPONSE_TOKENS), "rejected": words(RESPONSE_TOKENS)}
+            row = {
+                "prompt": words(PROMPT_TOKENS) + " ",
+                "chosen": words(RESPONSE_TOKENS),
+                "rejected": words(RESPONSE_TOKENS),
+            }
             file.write(json.dumps(row) + "\n")
     command = [sys.executable, str(TOOLS / "tokenize_preferences.py"), "--model", str(model), "--input", str(text),
                "--output", str(path), "--max-length", "1024", "--overlong", "cut_response"]  # fmt: skip

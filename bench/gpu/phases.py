@@ -1,5 +1,6 @@
 """The phases of the GPU benchmark. Each gives a dictionary of figures."""
 
+import csv
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -127,35 +129,82 @@ def trl_scoring(bench: Bench) -> dict:
 
 
 def trace(bench: Bench) -> dict:
-    """Where a step's time goes on the device, by kernel: NVIDIA's ncu times each one by itself."""
+    """Where a step's time goes on the device, by kernel, and how near our own kernels are to the memory's rate: NVIDIA's
+    ncu times each one by itself and counts the bytes that it moves."""
     config = bench.large_config()
     bench.collimate.call("reference", config)
     table = bench.work / "kernels.csv"
-    command = ["ncu", "--target-processes", "all", "--clock-control", "none", "--metrics", "gpu__time_duration.sum",
+    metrics = "gpu__time_duration.sum,dram__bytes.sum"
+    command = ["ncu", "--target-processes", "all", "--clock-control", "none", "--metrics", metrics,
                "--csv", "--page", "raw", "--log-file", str(table), str(bench.collimate.program), "train", str(config),
                "--set", "train.max_steps=1", "--set", f"output.directory={bench.work}/traced"]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=240)
     bench.collimate.forget("traced")
-    return _shares(table)
+    kernels = step_kernels(table.read_text())
+    return {**shares(kernels), **rates(kernels, copy_bandwidth())}
 
 
-def _shares(table: Path) -> dict:
-    import csv
+@dataclass(frozen=True)
+class Kernel:
+    name: str
+    seconds: float
+    num_bytes: float
 
-    rows = list(csv.reader(line for line in table.read_text().splitlines() if line.startswith('"')))
-    header, units, rows = rows[0], rows[1], rows[2:]
-    name_at, time_at = header.index("Kernel Name"), header.index("gpu__time_duration.sum")
-    unit = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[units[time_at]]
-    kernels = [(row[name_at], float(row[time_at].replace(",", "")) * unit) for row in rows]
-    # From the first attention on: what is before belongs to the start.
-    begin = next(i for i, (name, _) in enumerate(kernels) if "flash_fwd" in name)
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "byte": 1.0, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
+
+
+def step_kernels(text: str) -> list[Kernel]:
+    """Of ncu's raw table, from the first attention on: what is before belongs to the start."""
+    header, units, *rows = csv.reader(line for line in text.splitlines() if line.startswith('"'))
+    name, seconds, moved = map(header.index, ("Kernel Name", "gpu__time_duration.sum", "dram__bytes.sum"))
+
+    def value(row: list[str], column: int) -> float:
+        return float(row[column].replace(",", "")) * _UNITS[units[column]]
+
+    kernels = [Kernel(row[name], value(row, seconds), value(row, moved)) for row in rows]
+    begin = next(i for i, kernel in enumerate(kernels) if "flash_fwd" in kernel.name)
+    return kernels[begin:]
+
+
+def shares(kernels: list[Kernel]) -> dict:
     sums: Counter = Counter()
-    for name, seconds in kernels[begin:]:
-        sums[_kind(name)] += seconds
+    for kernel in kernels:
+        sums[_kind(kernel.name)] += kernel.seconds
     total = sum(sums.values())
-    shares = {kind: seconds / total for kind, seconds in sums.most_common(14)}
-    return {"kernels' seconds": total, "outside products and attention":
-            1 - shares.get("products", 0) - shares.get("attention", 0), **shares}  # fmt: skip
+    outside = 1 - (sums["products"] + sums["attention"]) / total
+    return {"kernels' seconds": total, "outside products and attention": outside,
+            **{f"share of {kind}": seconds / total for kind, seconds in sums.most_common(14)}}  # fmt: skip
+
+
+def rates(kernels: list[Kernel], bandwidth: float) -> dict:
+    """Of our own kernels: bytes a second beside a copy's, where they take a thousandth of the time."""
+    total = sum(kernel.seconds for kernel in kernels)
+    own: dict[str, list[Kernel]] = {}
+    for kernel in kernels:
+        if "collimate" in kernel.name:
+            own.setdefault(_kind(kernel.name), []).append(kernel)
+    figures: dict = {"bytes/s of a copy": bandwidth}
+    for kind, calls in own.items():
+        seconds = sum(kernel.seconds for kernel in calls)
+        if seconds > total / 1000:
+            figures[f"{kind}: share of a copy's rate"] = sum(kernel.num_bytes for kernel in calls) / seconds / bandwidth
+    return figures
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written a second by a copy of 2 GiB on the device."""
+    source = torch.empty(1 << 31, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(5):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        target.copy_(source)
+        end.record()
+        torch.cuda.synchronize()
+        best = min(best, begin.elapsed_time(end) / 1e3)
+    return 2 * source.numel() / best
 
 
 def _kind(name: str) -> str:
@@ -205,6 +254,8 @@ def _run_trl(bench: Bench, script: str, pairs_per_pass: int, *options: object) -
     environment = {"OMP_NUM_THREADS": "8", **os.environ}
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
     if done.returncode != 0 or not output.exists():
-        print(f"  {script} with {pairs_per_pass} pairs a pass: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        print(
+            f"  {script} with {pairs_per_pass} pairs a pass: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr
+        )
         return None
     return json.loads(output.read_text())

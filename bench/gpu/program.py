@@ -66,7 +66,9 @@ class Collimate:
             [str(self.program), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
         )
         if done.returncode != 0:
-            raise RuntimeError(f"collimate {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr[-800:]}")
+            raise RuntimeError(
+                f"collimate {' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr[-800:]}"
+            )
         return done.stderr
 
     def train(self, config: Path, name: str, num_steps: int, *settings: str, keep: bool = False) -> Run:
