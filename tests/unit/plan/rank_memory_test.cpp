@@ -123,7 +123,7 @@ TEST(RankMemoryTest, a_layer_keeps_the_elements_of_the_formulas) {
 
 TEST(RankMemoryTest, a_gpu_has_more_rows_of_logits_at_a_time_in_one_dtype) {
   Case some{.element_bytes = 2};
-  some.spec.vocab_size = 1 << 20;
+  some.spec.vocab_size = 1024 * 1024;
   const auto head = [&](DeviceType device) {
     some.device = device;
     return forward_memory_of(some, {})[MemoryKind::kHead];
@@ -131,8 +131,8 @@ TEST(RankMemoryTest, a_gpu_has_more_rows_of_logits_at_a_time_in_one_dtype) {
   // All 20 labelled rows, 2 bytes a logit; on a CPU 4 rows at a time, 6 bytes. Hidden states of a chunk; indices, sums
   // and statistics of all rows.
   const std::int64_t of_rows = 20 * (3 * 8 + 4 + 8 + 3 * 8);
-  EXPECT_EQ(head(DeviceType::kCuda), 20 * ((std::int64_t{2} << 20) + 24 * 2) + of_rows);
-  EXPECT_EQ(head(DeviceType::kCpu), 4 * ((std::int64_t{6} << 20) + 24 * 2) + of_rows);
+  EXPECT_EQ(head(DeviceType::kCuda), 20 * ((std::int64_t{2} * 1024 * 1024) + 24 * 2) + of_rows);
+  EXPECT_EQ(head(DeviceType::kCpu), 4 * ((std::int64_t{6} * 1024 * 1024) + 24 * 2) + of_rows);
 }
 
 TEST(RankMemoryTest, the_data_axis_divides_the_optimizer_and_at_stage_2_gradients) {
