@@ -11,7 +11,7 @@ namespace collimate {
 /// Bounds the logits that exist at one time: on a CPU they stay near its caches, on a GPU a product must have rows
 /// enough to fill it.
 constexpr std::int64_t head_chunk_bytes(DeviceType device) {
-  constexpr std::int64_t kMebibyte = 1024 * 1024;
+  constexpr std::int64_t kMebibyte = std::int64_t{1024} * 1024;
   return device == DeviceType::kCuda ? 1024 * kMebibyte : 16 * kMebibyte;
 }
 
