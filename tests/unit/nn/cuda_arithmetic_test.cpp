@@ -14,9 +14,13 @@
 namespace collimate {
 namespace {
 
-using namespace detail;
+namespace arithmetic = detail::arithmetic;
+using detail::DeviceKernels;
+using detail::Gated;
+using detail::Normed;
+using detail::NormSaved;
 
-const DeviceKernels& cpu_kernels() { return kernels_for(at::kCPU); }
+const DeviceKernels& cpu_kernels() { return detail::kernels_for(at::kCPU); }
 
 double& element(const at::Tensor& tensor, std::int64_t index) { return tensor.data_ptr<double>()[index]; }
 
