@@ -133,7 +133,7 @@ function(collimate_cuda_objects result)
   file(GLOB packages ${libtorch}/../nvidia/cu*)
   find_path(cccl nv/target HINTS ${packages} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include/cccl include
     NO_CACHE REQUIRED)
-  set(flags -std=c++20 -O3 -I${cccl} -Xcompiler=-fPIC,-fvisibility=hidden)
+  set(flags -std=c++20 -O3 -I${PROJECT_SOURCE_DIR}/include -I${cccl} -Xcompiler=-fPIC,-fvisibility=hidden)
   foreach(architecture IN LISTS COLLIMATE_CUDA_ARCHITECTURES)
     list(APPEND flags -gencode=arch=compute_${architecture},code=sm_${architecture})
   endforeach()

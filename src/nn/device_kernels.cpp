@@ -7,15 +7,6 @@ namespace collimate::detail {
 
 namespace {
 
-constexpr DeviceKernels kCpuKernels{.make_attention = cpu::make_attention,
-                                    .normalize = cpu::normalize,
-                                    .normalize_backward = cpu::normalize_backward,
-                                    .rotate = cpu::rotate,
-                                    .gate = aten::gate,
-                                    .gate_backward = aten::gate_backward,
-                                    .logit_statistics = aten::logit_statistics,
-                                    .logit_gradient = aten::logit_gradient};
-
 constexpr DeviceKernels kAtenKernels{.make_attention = aten::make_attention,
                                      .normalize = aten::normalize,
                                      .normalize_backward = aten::normalize_backward,
@@ -24,6 +15,15 @@ constexpr DeviceKernels kAtenKernels{.make_attention = aten::make_attention,
                                      .gate_backward = aten::gate_backward,
                                      .logit_statistics = aten::logit_statistics,
                                      .logit_gradient = aten::logit_gradient};
+
+constexpr DeviceKernels kCpuKernels = [] {
+  DeviceKernels kernels = kAtenKernels;
+  kernels.make_attention = cpu::make_attention;
+  kernels.normalize = cpu::normalize;
+  kernels.normalize_backward = cpu::normalize_backward;
+  kernels.rotate = cpu::rotate;
+  return kernels;
+}();
 
 }  // namespace
 

@@ -4,11 +4,7 @@
 
 #include <math.h>
 
-#ifdef __CUDACC__
-#define COLLIMATE_BOTH_SIDES __host__ __device__ inline
-#else
-#define COLLIMATE_BOTH_SIDES inline
-#endif
+#include "collimate/base/both_sides.hpp"
 
 namespace collimate::detail::arithmetic {
 

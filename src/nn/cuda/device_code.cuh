@@ -96,6 +96,25 @@ inline int with_type(Element element, const Work& work) {
   return cudaErrorInvalidValue;
 }
 
+template <int Value>
+struct Constant {
+  static constexpr int value = Value;
+};
+
+/// Calls launch(TypeTag<T>, Constant<N>) for an element and the packs that divide runs of `size`; gives its error.
+template <class Launch>
+inline int with_packs(Element element, std::int64_t size, const Launch& launch) {
+  return with_type(element, [&](auto tag) {
+    constexpr int kPack = kPackSize<typename decltype(tag)::type>;
+    if (size % kPack == 0) {
+      launch(tag, Constant<kPack>{});
+    } else {
+      launch(tag, Constant<1>{});
+    }
+    return static_cast<int>(cudaGetLastError());
+  });
+}
+
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
   return static_cast<unsigned>((items + per_block - 1) / per_block);
 }

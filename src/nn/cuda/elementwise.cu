@@ -74,42 +74,27 @@ __global__ void gate_backward_kernel(Gate gate) {
 }  // namespace
 
 int launch_rotate(const Rotation& rotation, Stream stream) {
-  return with_type(rotation.element, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    constexpr int kPack = kPackSize<T>;
-    const std::int64_t pairs = rotation.num_tokens * rotation.num_heads * rotation.half;
-    if (rotation.half % kPack == 0) {
-      rotate_kernel<T, kPack><<<blocks_for(pairs / kPack, kThreads), kThreads, 0, stream>>>(rotation, pairs / kPack);
-    } else {
-      rotate_kernel<T, 1><<<blocks_for(pairs, kThreads), kThreads, 0, stream>>>(rotation, pairs);
-    }
-    return static_cast<int>(cudaGetLastError());
+  return with_packs(rotation.element, rotation.half, [&](auto tag, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    const std::int64_t items = rotation.num_tokens * rotation.num_heads * rotation.half / kPack;
+    rotate_kernel<typename decltype(tag)::type, kPack>
+        <<<blocks_for(items, kThreads), kThreads, 0, stream>>>(rotation, items);
   });
 }
 
 int launch_gate(const Gate& gate, Stream stream) {
-  return with_type(gate.element, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    constexpr int kPack = kPackSize<T>;
-    if (gate.size % kPack == 0) {
-      gate_kernel<T, kPack><<<blocks_for(gate.size, kThreads * kPack), kThreads, 0, stream>>>(gate);
-    } else {
-      gate_kernel<T, 1><<<blocks_for(gate.size, kThreads), kThreads, 0, stream>>>(gate);
-    }
-    return static_cast<int>(cudaGetLastError());
+  return with_packs(gate.element, gate.size, [&](auto tag, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    gate_kernel<typename decltype(tag)::type, kPack>
+        <<<blocks_for(gate.size, kThreads * kPack), kThreads, 0, stream>>>(gate);
   });
 }
 
 int launch_gate_backward(const Gate& gate, Stream stream) {
-  return with_type(gate.element, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    constexpr int kPack = kPackSize<T>;
-    if (gate.size % kPack == 0) {
-      gate_backward_kernel<T, kPack><<<blocks_for(gate.size, kThreads * kPack), kThreads, 0, stream>>>(gate);
-    } else {
-      gate_backward_kernel<T, 1><<<blocks_for(gate.size, kThreads), kThreads, 0, stream>>>(gate);
-    }
-    return static_cast<int>(cudaGetLastError());
+  return with_packs(gate.element, gate.size, [&](auto tag, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    gate_backward_kernel<typename decltype(tag)::type, kPack>
+        <<<blocks_for(gate.size, kThreads * kPack), kThreads, 0, stream>>>(gate);
   });
 }
 

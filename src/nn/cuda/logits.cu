@@ -70,28 +70,16 @@ __global__ void __launch_bounds__(kThreads) logit_gradient_kernel(Logits logits)
 }  // namespace
 
 int launch_logit_statistics(const Logits& logits, Stream stream) {
-  return with_type(logits.element, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const auto blocks = static_cast<unsigned>(logits.num_rows);
-    if (logits.num_columns % kPackSize<T> == 0) {
-      logit_statistics_kernel<T, kPackSize<T>><<<blocks, kThreads, 0, stream>>>(logits);
-    } else {
-      logit_statistics_kernel<T, 1><<<blocks, kThreads, 0, stream>>>(logits);
-    }
-    return static_cast<int>(cudaGetLastError());
+  return with_packs(logits.element, logits.num_columns, [&](auto tag, auto pack) {
+    logit_statistics_kernel<typename decltype(tag)::type, decltype(pack)::value>
+        <<<static_cast<unsigned>(logits.num_rows), kThreads, 0, stream>>>(logits);
   });
 }
 
 int launch_logit_gradient(const Logits& logits, Stream stream) {
-  return with_type(logits.element, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const auto blocks = static_cast<unsigned>(logits.num_rows);
-    if (logits.num_columns % kPackSize<T> == 0) {
-      logit_gradient_kernel<T, kPackSize<T>><<<blocks, kThreads, 0, stream>>>(logits);
-    } else {
-      logit_gradient_kernel<T, 1><<<blocks, kThreads, 0, stream>>>(logits);
-    }
-    return static_cast<int>(cudaGetLastError());
+  return with_packs(logits.element, logits.num_columns, [&](auto tag, auto pack) {
+    logit_gradient_kernel<typename decltype(tag)::type, decltype(pack)::value>
+        <<<static_cast<unsigned>(logits.num_rows), kThreads, 0, stream>>>(logits);
   });
 }
 

@@ -139,14 +139,9 @@ int backward_blocks(const NormBackward& norm, const RowShape& shape) {
   return static_cast<int>(rows < kBackwardBlocks ? (rows > 0 ? rows : 1) : kBackwardBlocks);
 }
 
-template <int Value>
-struct Constant {
-  static constexpr int value = Value;
-};
-
 // Calls launch(Constant<N>, Constant<P>) for the packs of a shape.
 template <class T, class Launch>
-int with_packs(const RowShape& shape, const Launch& launch) {
+int with_row_packs(const RowShape& shape, const Launch& launch) {
   const auto with_size = [&](auto size) {
     switch (shape.packs) {
       case 1:
@@ -184,7 +179,7 @@ int launch_normalize(const NormForward& norm, Stream stream) {
   return with_type(norm.element, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const RowShape shape = row_shape<T>(norm.size);
-    return with_packs<T>(shape, [&](auto pack, auto packs) {
+    return with_row_packs<T>(shape, [&](auto pack, auto packs) {
       normalize_kernel<T, decltype(pack)::value, decltype(packs)::value>
           <<<blocks_for(norm.num_rows, shape.threads.y), shape.threads, 0, stream>>>(norm);
       return static_cast<int>(cudaGetLastError());
@@ -196,7 +191,7 @@ int launch_normalize_backward(const NormBackward& norm, Stream stream) {
   return with_type(norm.element, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const RowShape shape = row_shape<T>(norm.size);
-    return with_packs<T>(shape, [&](auto pack, auto packs) {
+    return with_row_packs<T>(shape, [&](auto pack, auto packs) {
       normalize_backward_kernel<T, decltype(pack)::value, decltype(packs)::value>
           <<<backward_blocks<T>(norm, shape), shape.threads, 0, stream>>>(norm);
       return static_cast<int>(cudaGetLastError());

@@ -4,13 +4,8 @@
 
 #include <math.h>
 
+#include "collimate/base/both_sides.hpp"
 #include "launch.hpp"
-
-#ifdef __CUDACC__
-#define COLLIMATE_BOTH_SIDES __host__ __device__ inline
-#else
-#define COLLIMATE_BOTH_SIDES inline
-#endif
 
 namespace collimate::detail::cuda {
 
